@@ -1,0 +1,41 @@
+"""xrano: where a network looks when it rates glioblastoma response, and whether it is tumour.
+
+Research software, not a medical device.
+
+``import xrano`` is light; what needs torch or matplotlib is loaded when it is first used::
+
+    import xrano
+
+    run = xrano.open_run("xrano-demo/run")
+    explanation = run.explain(run.pairs()[0], methods=["saliency", "gradcam", "ig:prior"])
+    explanation.figure()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xrano.explore import OpenRun as OpenRun
+    from xrano.explore import open_run as open_run
+    from xrano.maps import AttributionMap as AttributionMap
+    from xrano.maps import load_map as load_map
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "OpenRun": "xrano.explore",
+    "open_run": "xrano.explore",
+    "AttributionMap": "xrano.maps",
+    "load_map": "xrano.maps",
+}
+
+__all__ = ["AttributionMap", "OpenRun", "__version__", "load_map", "open_run"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'xrano' has no attribute {name!r}")

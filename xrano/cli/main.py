@@ -1,0 +1,142 @@
+"""Parse the command line, run one command, and turn errors into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+import xrano
+from xrano.errors import UnknownNameError, XranoError
+
+COMMANDS = {
+    "demo": "the whole path on a phantom cohort, in a few minutes",
+    "phantom": "write a phantom cohort in LUMIERE's layout",
+    "index": "list a cohort's sessions, pairs, and what is excluded and why",
+    "prepare": "bring an indexed cohort to one grid, ready to train on",
+    "train": "train a network, fold by fold",
+    "evaluate": "judge the out-of-fold predictions, beside simple references",
+    "explain": "draw and save attribution maps of pairs",
+    "score": "score maps against the segmentations, above chance",
+}
+"""Command to what it does; the module of each is ``xrano.cli.NAME_command``."""
+
+POSITIONALS = {
+    "index": ("tree",),
+    "prepare": ("index",),
+    "train": ("store",),
+    "evaluate": ("run_dir",),
+    "explain": ("run_dir",),
+    "score": ("run_dir",),
+}
+"""Arguments that need no option name: what the command before has written."""
+
+
+LISTS = ("--methods", "--pair", "--planes", "--folds", "--model.sequences")
+"""Options that take several values, separated by blanks."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, 1 for a mendable error, 2 for bad usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        parser = build_parser()
+        parsed = parser.parse_args(_gather_lists(_expand_preset(arguments)))
+        command = parsed.subcommand
+        if command is None:
+            parser.print_help()
+            return 2
+        values = parser.instantiate(parsed)[command]
+        _run(command, values)
+    except KeyboardInterrupt:
+        print("xrano: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (XranoError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        print(f"xrano: error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands; nothing heavy is imported."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="xrano",
+        description="Where does a network look when it rates glioblastoma response (RANO), and "
+        "is it the tumour? Research software, not a medical device.",
+        epilog="start with:  xrano demo --out xrano-demo",
+        version=xrano.__version__,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subcommands(required=False, dest="subcommand")
+    for name, summary in COMMANDS.items():
+        module = import_module(f"xrano.cli.{name}_command")
+        command = ArgumentParser(description=summary, epilog=f"example:  {module.EXAMPLE}")
+        command.add_argument("--config", action="config", help="YAML file of these options")
+        positionals = POSITIONALS.get(name, ())
+        for positional in positionals:
+            command.add_argument(positional, type=Path, help=module.POSITIONAL_HELP)
+        command.add_function_arguments(
+            module.run, skip=set(positionals), as_group=False, sub_configs=False
+        )
+        commands.add_subcommand(name, command, help=summary)
+    return parser
+
+
+def _run(command: str, values: Namespace) -> None:
+    module: Any = import_module(f"xrano.cli.{command}_command")
+    options = {name: value for name, value in vars(values).items() if name != "config"}
+    module.run(**options)
+
+
+def _expand_preset(arguments: list[str]) -> list[str]:
+    """``--preset NAME`` means ``--config`` with the preset's file."""
+    presets = {path.stem: path for path in (Path(xrano.__file__).parent / "presets").glob("*.yaml")}
+    expanded: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, value = argument.partition("=")
+        if name != "--preset":
+            expanded.append(argument)
+            continue
+        preset = value if equals else next(remaining, "")
+        if preset not in presets:
+            raise UnknownNameError("preset", preset, presets)
+        expanded += ["--config", str(presets[preset])]
+    return expanded
+
+
+def _gather_lists(arguments: list[str]) -> list[str]:
+    """``--methods a b`` as ``--methods [a,b]``, the form in which the parser takes lists."""
+    gathered: list[str] = []
+    for argument in arguments:
+        listing = len(gathered) > 1 and gathered[-2] in LISTS and not argument.startswith("-")
+        if gathered and gathered[-1] in LISTS and not argument.startswith(("-", "[")):
+            gathered.append(f"[{argument}]")
+        elif listing and gathered[-1].startswith("["):
+            gathered[-1] = f"{gathered[-1][:-1]},{argument}]"
+        else:
+            gathered.append(argument)
+    return gathered
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); use a coarser spacing, a smaller batch or network"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

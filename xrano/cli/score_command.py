@@ -1,0 +1,62 @@
+"""``xrano score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXAMPLE = "xrano score runs/first --out scores   (or saved maps:  --maps explained/maps)"
+POSITIONAL_HELP = "folder that xrano train or xrano demo wrote"
+
+
+def run(
+    run_dir: Path,
+    out: Path,
+    maps: Path | None = None,
+    methods: tuple[str, ...] = ("saliency", "gradcam", "ig:zero", "ig:prior"),
+    copies: int = 3,
+    reduction: str = "sum",
+    layer: str | None = None,
+    n_steps: int = 16,
+    memory_gb: float = 2.0,
+    n_resamples: int = 2000,
+    store: Path | None = None,
+) -> None:
+    """Score how much of each map lies on the tumour, above chance and above untrained networks.
+
+    Without --maps every held-out pair is explained and scored at once and nothing but scores is
+    kept; with --maps the maps saved there are scored.
+
+    Args:
+        run_dir: the run.
+        out: folder for scores.csv, summary.csv and the figure.
+        maps: folder of saved maps.
+        methods: saliency, gradcam, ig (ig:zero, ig:brain_mean, ig:prior).
+        copies: random-weight copies of the network, the reference for the gain.
+        reduction: over input channels: sum, mean, max.
+        layer: module for Grad-CAM; the network's coarsest if not given.
+        n_steps: points of integrated gradients.
+        memory_gb: memory for one chunk of them.
+        n_resamples: resamples of patients behind each 95 % interval.
+        store: where the prepared store is now, if it was moved.
+    """
+    from xrano.attribution.methods import AttributionSettings
+    from xrano.cli.terminal import bar
+    from xrano.experiments.cohort import CohortSettings, score_cohort
+    from xrano.experiments.saved_maps import score_saved_maps
+    from xrano.experiments.summary_files import write_summary
+    from xrano.scoring.summary_text import format_primary
+    from xrano.training.run import open_run
+
+    opened = open_run(run_dir, store=store)
+    if maps is not None:
+        table = score_saved_maps(opened, maps, out, reduction=reduction, progress=bar)
+    else:
+        settings = CohortSettings(
+            methods=tuple(methods),
+            copies=copies,
+            reduction=reduction,
+            attribution=AttributionSettings(layer, n_steps, memory_gb),
+        )
+        table = score_cohort(opened, out, settings, progress=bar)
+    print(format_primary(write_summary(table, out, n_resamples=n_resamples)))
+    print(f"{len(table)} scores in {out / 'scores.csv'}, summary and figure beside them")

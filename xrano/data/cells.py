@@ -1,0 +1,155 @@
+"""CSV files to cells of text, and cells to values: every complaint names file, line and value."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import pandas as pd
+
+from xrano.errors import ManifestError
+
+_Value = TypeVar("_Value")
+
+
+def read_cells(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV as text, blanks around cells removed, nothing taken for NaN.
+
+    Args:
+        path: a comma-separated UTF-8 file, with or without a byte order mark.
+        required: columns that must be there.
+
+    Raises:
+        ManifestError: if the file is missing or no such table, or lacks a column.
+    """
+    try:
+        with warnings.catch_warnings():
+            # pandas warns where a row is longer than the header, and drops the surplus.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path, dtype=str, na_filter=False, encoding="utf-8-sig", index_col=False
+            )
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"{path} does not exist; a CSV with the columns {', '.join(required)} is needed"
+        ) from error
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise ManifestError(f"{path} is no readable CSV ({error}); save it as UTF-8") from error
+    frame.columns = pd.Index([str(column).strip() for column in frame.columns])
+    missing = [column for column in required if column not in frame]
+    if missing:
+        raise ManifestError(
+            f"{path} lacks {', '.join(missing)}; found the columns {', '.join(frame.columns)}"
+        )
+    for column in frame:
+        frame[column] = frame[column].str.strip()
+    return frame
+
+
+def refuse(path: Path, row: int, column: str, value: str, needed: str) -> NoReturn:
+    """Complain about one cell; ``row`` counts from 0 below the header."""
+    raise ManifestError(f"{path}, line {row + 2}: {column} is {value!r}; needed is {needed}")
+
+
+def require_choice(path: Path, frame: pd.DataFrame, column: str, choices: Iterable[str]) -> None:
+    """Refuse a cell that is none of the choices."""
+    known = [str(choice) for choice in choices]
+    for row, value in enumerate(frame[column]):
+        if value not in known:
+            named = ", ".join(choice or "an empty cell" for choice in known)
+            refuse(path, row, column, value, f"one of: {named}")
+
+
+def require_filled(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse an empty cell."""
+    for column in columns:
+        for row, value in enumerate(frame[column]):
+            if not value:
+                refuse(path, row, column, value, "some text")
+
+
+def require_unique(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse two rows that are equal in all of the columns, or empty in one of them."""
+    require_filled(path, frame, columns)
+    seen: dict[tuple[str, ...], int] = {}
+    for row, key in enumerate(zip(*(frame[column] for column in columns), strict=True)):
+        if key in seen:
+            raise ManifestError(
+                f"{path}: lines {seen[key] + 2} and {row + 2} both hold {' '.join(map(str, key))}; "
+                f"{' and '.join(columns)} must name one row, so remove one or rename it"
+            )
+        seen[key] = row
+
+
+def parse_integers(path: Path, frame: pd.DataFrame, column: str) -> None:
+    """Turn a column of text into integers, in place; ``12.0`` counts as one."""
+
+    def parse(value: str) -> int:
+        number = float(value)
+        if not number.is_integer():
+            raise ValueError(value)
+        return int(number)
+
+    frame[column] = _parsed(path, frame, column, parse, "a whole number").astype("int64")
+
+
+def parse_numbers(path: Path, frame: pd.DataFrame, column: str) -> None:
+    """Turn a column of text into floats, in place; an empty cell is NaN."""
+
+    def parse(value: str) -> float:
+        return float(value) if value else math.nan
+
+    frame[column] = _parsed(path, frame, column, parse, "a number or nothing").astype("float64")
+
+
+def parse_flags(path: Path, frame: pd.DataFrame, column: str) -> None:
+    """Turn a column of ``True`` and ``False`` into booleans, in place."""
+    known = {"true": True, "false": False, "1": True, "0": False}
+
+    def parse(value: str) -> bool:
+        if value.lower() not in known:
+            raise ValueError(value)
+        return known[value.lower()]
+
+    frame[column] = _parsed(path, frame, column, parse, "True or False").astype("bool")
+
+
+def resolve_paths(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Make paths that are relative to the table's folder absolute, in place."""
+    # Resolved, because ".." after a symbolic link leads elsewhere than the text suggests.
+    folder = path.parent.resolve()
+    for column in columns:
+        frame[column] = [
+            os.path.normpath(folder / value) if value else "" for value in frame[column]
+        ]
+
+
+def relative_path(value: str, folder: Path) -> str:
+    """A path as it is written into a table of ``folder``: relative if there is a way.
+
+    The name itself is not resolved, so that a link to a file keeps its telling name.
+    """
+    if not value:
+        return ""
+    target = Path(value)
+    try:
+        return Path(os.path.relpath(target.parent.resolve() / target.name, folder)).as_posix()
+    except ValueError:
+        # Another drive: there is no way.
+        return str(target.absolute())
+
+
+def _parsed(
+    path: Path, frame: pd.DataFrame, column: str, parse: Callable[[str], _Value], needed: str
+) -> pd.Series:
+    values: list[_Value] = []
+    for row, text in enumerate(frame[column]):
+        try:
+            values.append(parse(text))
+        except (ValueError, OverflowError):
+            refuse(path, row, column, text, needed)
+    return pd.Series(values, index=frame.index, dtype=object)

@@ -1,0 +1,87 @@
+"""The torch dataset of a prepared store: opens files, normalises, augments, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from xrano.channels import ChannelLayout
+from xrano.data.augmentation import Augmentation
+from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.data.store import Store
+from xrano.rano import RESPONSES, Response
+
+
+class PairDataset(Dataset[tuple[Tensor, int, int]]):
+    """Pairs of a store as ``(inputs (channel, i, j, k) float32, class index, row)``.
+
+    Augmentation is drawn from ``(seed, epoch, row)``, so an epoch is the same whether it is read
+    by one process or several, in one go or after a restart; call :meth:`set_epoch` before each.
+
+    Args:
+        store: an opened store.
+        pairs: rows of its pairs table, rated.
+        layout: the channels wanted.
+        augmentation: random changes for training; none if not given.
+        seed: of the random changes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        pairs: pd.DataFrame,
+        layout: ChannelLayout,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.store = store
+        self.pairs = pairs.reset_index(drop=True)
+        self.layout = layout
+        self.augmentation = augmentation
+        self.seed = seed
+        self._records: list[dict[Any, Any]] = self.pairs.to_dict("records")
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the random changes of this epoch from now on."""
+        self._epoch = epoch
+
+    def volumes(self, row: int) -> PairVolumes:
+        """The pair itself, without augmentation."""
+        return load_pair(self.store, self._records[row], self.layout)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int, int]:
+        pair = self.volumes(row)
+        if self.augmentation is None:
+            inputs = torch.from_numpy(pair.inputs)
+        else:
+            inputs = self.augmentation(pair.inputs, _mix(self.seed, self._epoch, row))
+        return inputs, class_index(pair.response), row
+
+
+def class_index(response: str) -> int:
+    """The class index of a response; −1 of an unrated pair."""
+    return RESPONSES.index(Response(response)) if response else -1
+
+
+def class_indices(responses: Sequence[str]) -> list[int]:
+    """:func:`class_index` of each."""
+    return [class_index(response) for response in responses]
+
+
+def _mix(*numbers: int) -> int:
+    """One well-mixed 32-bit seed of several numbers."""
+    mixed = 0x9E3779B9
+    for number in numbers:
+        mixed = (mixed ^ (number + 0x85EBCA6B)) * 0xC2B2AE35 % 2**32
+        mixed ^= mixed >> 15
+    return mixed

@@ -1,0 +1,196 @@
+"""The prepared store: one safetensors file a session, all on one grid, read by memory map.
+
+A store is a folder::
+
+    store.json                      grid, sequences, settings; written last: marks a whole store
+    sessions/PATIENT/SESSION.safetensors
+    sessions.csv  segmentations.csv  pairs.csv  exclusions.csv
+    volumes.csv                     ml of each region, counted on the segmentation's own grid
+    statistics.json                 intensity statistics of every pair and sequence
+
+A session file holds each sequence as float16 (i, j, k), scaled but not normalised (normalisation
+belongs to the pair), ``brain`` and ``segmentation/SOURCE`` as uint8. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from xrano.atomic_files import write_atomically, write_json
+from xrano.data.tables import read_pairs, read_sessions
+from xrano.errors import CheckpointError, ManifestError, UnknownNameError
+from xrano.geometry import Grid, as_shape
+from xrano.types import Labels, Mask
+
+FORMAT = 1
+"""Version of the store's layout."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSession:
+    """One session on the store's grid.
+
+    ``sequences``: float16 (i, j, k) by name, divided by ``scale``; ``brain``: (i, j, k) boolean;
+    ``segmentations``: labels and scheme by source.
+    """
+
+    patient_id: str
+    session_id: str
+    sequences: Mapping[str, NDArray[np.float16]]
+    brain: Mask
+    segmentations: Mapping[str, tuple[Labels, str]]
+    scale: Mapping[str, float]
+    key: str = ""
+    """Hash of the input files and settings that the session was made from."""
+
+
+def write_prepared(path: Path, session: PreparedSession, grid: Grid) -> None:
+    """Write a session file, whole or not at all."""
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.ascontiguousarray(data) for name, data in session.sequences.items()
+    }
+    arrays["brain"] = np.ascontiguousarray(session.brain, dtype=np.uint8)
+    for source, (labels, _scheme) in session.segmentations.items():
+        arrays[f"segmentation/{source}"] = np.ascontiguousarray(labels, dtype=np.uint8)
+    details = {
+        "patient_id": session.patient_id,
+        "session_id": session.session_id,
+        "affine": grid.affine.tolist(),
+        "sequences": sorted(session.sequences),
+        "schemes": {source: scheme for source, (_, scheme) in session.segmentations.items()},
+        "scale": dict(session.scale),
+        "key": session.key,
+    }
+    metadata = {"xrano": json.dumps(details, sort_keys=True)}
+    write_atomically(path, lambda temporary: save_file(arrays, temporary, metadata=metadata))
+
+
+def read_details(path: Path) -> dict[str, Any]:
+    """The metadata of a session file.
+
+    Raises:
+        CheckpointError: if the file is missing or not a session file.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            details: dict[str, Any] = json.loads(file.metadata()["xrano"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole session file ({error}); run xrano prepare again"
+        ) from error
+    return details
+
+
+def read_prepared(path: Path, sequences: tuple[str, ...] | None = None) -> PreparedSession:
+    """Read a session file.
+
+    Args:
+        path: the file.
+        sequences: only these, in this order; all if not given.
+
+    Raises:
+        CheckpointError: if the file is missing or not a session file.
+        UnknownNameError: if it lacks a sequence asked for.
+    """
+    details = read_details(path)
+    wanted = tuple(details["sequences"]) if sequences is None else sequences
+    for name in wanted:
+        if name not in details["sequences"]:
+            raise UnknownNameError(f"sequence in {path.name}:", name, details["sequences"])
+    with safe_open(path, framework="np") as file:
+        return PreparedSession(
+            patient_id=details["patient_id"],
+            session_id=details["session_id"],
+            sequences={name: file.get_tensor(name) for name in wanted},
+            brain=file.get_tensor("brain").astype(bool),
+            segmentations={
+                source: (file.get_tensor(f"segmentation/{source}"), scheme)
+                for source, scheme in details["schemes"].items()
+            },
+            scale=details["scale"],
+            key=details["key"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """An opened store: where it is, its grid and sequences, and how it was made."""
+
+    root: Path
+    grid: Grid
+    sequences: tuple[str, ...]
+    settings: Mapping[str, Any]
+    statistics: Mapping[str, Any]
+
+    @property
+    def sessions(self) -> pd.DataFrame:
+        """The sessions table."""
+        return read_sessions(self.root / "sessions.csv")
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """The pairs table, filtered by nothing."""
+        return read_pairs(self.root / "pairs.csv")
+
+    @property
+    def volumes(self) -> pd.DataFrame:
+        """Volumes in ml: patient_id, session_id, source, region, ml."""
+        return pd.read_csv(self.root / "volumes.csv", keep_default_na=False)
+
+    def session_path(self, patient_id: str, session_id: str) -> Path:
+        """The file of one session."""
+        return session_path(self.root, patient_id, session_id)
+
+
+def session_path(root: Path, patient_id: str, session_id: str) -> Path:
+    """Where a store keeps a session."""
+    return root / "sessions" / patient_id / f"{session_id}.safetensors"
+
+
+def write_manifest(
+    root: Path, grid: Grid, sequences: tuple[str, ...], settings: Mapping[str, Any]
+) -> None:
+    """Write ``store.json``: the mark of a whole store."""
+    manifest = {
+        "format": FORMAT,
+        "grid": {"shape": list(grid.shape), "affine": grid.affine.tolist()},
+        "sequences": list(sequences),
+        "settings": dict(settings),
+    }
+    write_json(root / "store.json", manifest)
+
+
+def open_store(root: Path) -> Store:
+    """Open a prepared store.
+
+    Raises:
+        ManifestError: if the folder is not a whole store of this version.
+    """
+    root = Path(root)
+    path = root / "store.json"
+    if not path.is_file():
+        raise ManifestError(
+            f"{root} is not a prepared store (no store.json): give the folder that xrano prepare "
+            "wrote, or run it again if it was interrupted"
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        statistics = json.loads((root / "statistics.json").read_text(encoding="utf-8"))
+        grid = Grid(as_shape(manifest["grid"]["shape"]), np.array(manifest["grid"]["affine"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise ManifestError(f"{path} cannot be read: {error}") from error
+    if manifest["format"] != FORMAT:
+        raise ManifestError(
+            f"{path} has format {manifest['format']}, this version reads {FORMAT}: prepare again"
+        )
+    return Store(root, grid, tuple(manifest["sequences"]), manifest["settings"], statistics)

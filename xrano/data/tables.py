@@ -1,0 +1,231 @@
+"""The tables of a cohort on disk: sessions, segmentations, pairs and exclusions, as CSV.
+
+Sessions and segmentations may be written by hand; what is missing or wrong is told with file, line
+and value. Paths in a file are absolute or relative to its folder; in memory they are absolute.
+Strings are never NaN (empty when missing). Columns beyond the known ones are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xrano.atomic_files import write_atomically
+from xrano.channels import KNOWN_SEQUENCES
+from xrano.data.cells import (
+    parse_flags,
+    parse_integers,
+    parse_numbers,
+    read_cells,
+    relative_path,
+    require_choice,
+    require_filled,
+    require_unique,
+    resolve_paths,
+)
+from xrano.data.label_schemes import LABEL_SCHEMES
+from xrano.data.session_order import order_by_week, require_increasing
+from xrano.errors import ManifestError
+from xrano.rano import RESPONSES, Role
+
+CLINICAL_COLUMNS = ("age", "sex", "idh", "mgmt", "survival_weeks")
+"""Years, text, text, text, weeks from the first operation to death; NaN or empty if unknown."""
+
+SESSION_COLUMNS = (
+    *("dataset", "patient_id", "session_id", "order", "week", "days", "role"),
+    *("rating", "rating_raw", "rating_source", "exclude_reason"),
+    *(*KNOWN_SEQUENCES, "brain_mask", "space"),
+    *CLINICAL_COLUMNS,
+)
+SEGMENTATION_COLUMNS = ("patient_id", "session_id", "source", "scheme", "path", "space")
+PAIR_COLUMNS = (
+    *("pair_id", "patient_id", "prior_session", "current_session", "prior_week", "current_week"),
+    *("reference", "response", "rating_source", "spans_surgery"),
+)
+EXCLUSION_COLUMNS = ("patient_id", "session_id", "detail", "reason")
+
+SPACES = ("native", "session", "atlas")
+"""Where images lie: each on its scanner's grid, all on one grid of the session, or all on one grid
+of the cohort."""
+
+RATING_SOURCES = ("", "expert", "rule")
+_RATINGS = ("", *RESPONSES)
+
+
+def sequence_columns(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The columns of a sessions table that hold images of a sequence.
+
+    These are LUMIERE's four as far as they are there, then every further column of which each
+    filled cell is the path of a ``.nii`` or ``.nii.gz`` file, at least one being filled.
+
+    Example:
+        >>> sequence_columns(pd.DataFrame({"week": [0, 3], "ADC": ["a/ADC.nii.gz", ""], "T1": ""}))
+        ('T1', 'ADC')
+    """
+    further = [
+        str(column)
+        for column in frame
+        if column not in SESSION_COLUMNS and _holds_images(frame[column])
+    ]
+    return (*(name for name in KNOWN_SEQUENCES if name in frame), *further)
+
+
+def _holds_images(cells: pd.Series) -> bool:
+    filled = [str(value) for value in cells if value != ""]
+    return bool(filled) and all(value.endswith((".nii", ".nii.gz")) for value in filled)
+
+
+def session_table(rows: Iterable[Mapping[Any, object]]) -> pd.DataFrame:
+    """A sessions table from rows: every column there, in order, with its type.
+
+    Missing strings are empty and missing clinical numbers NaN; ``order`` and ``week`` are needed.
+    """
+    frame = pd.DataFrame(list(rows))
+    for column in SESSION_COLUMNS:
+        if column not in frame:
+            frame[column] = ""
+    for column in frame.columns:
+        if column in ("order", "week", "days"):
+            frame[column] = frame[column].astype("int64")
+        elif column in ("age", "survival_weeks"):
+            frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
+        else:
+            frame[column] = frame[column].fillna("").astype(str)
+    further = [column for column in frame if column not in SESSION_COLUMNS]
+    return frame[[*SESSION_COLUMNS, *further]]
+
+
+def read_sessions(path: str | PathLike[str], *, sequences: Sequence[str] = ()) -> pd.DataFrame:
+    """Read ``sessions.csv``, one row a session.
+
+    ``patient_id``, ``session_id``, ``week``, ``rating`` and at least one sequence are needed. Of
+    the others, ``order`` follows week and name where it is missing, ``days`` is 7 x week, ``role``
+    is ``unknown``, ``space`` is ``native``, and the rest are empty.
+
+    Args:
+        path: the CSV file.
+        sequences: columns that must be there beyond the known ones (``ADC``). Without being named,
+            columns are found as :func:`sequence_columns` says.
+
+    Returns:
+        :data:`SESSION_COLUMNS`, then further columns; sorted by patient and order.
+
+    Raises:
+        ManifestError: naming file, line, column and value, if the file is missing or no CSV, lacks
+            a column, or holds an unknown rating, role, rating source or space, a week that is no
+            integer, an empty or repeated session, or weeks that fall along the order.
+    """
+    path = Path(path)
+    frame = read_cells(path, ("patient_id", "session_id", "week", "rating", *sequences))
+    images = tuple(dict.fromkeys([*sequence_columns(frame), *sequences]))
+    if not images:
+        raise ManifestError(
+            f"{path} names no images: it needs a column of paths for at least one of "
+            f"{', '.join(KNOWN_SEQUENCES)}; found the columns {', '.join(frame.columns)}"
+        )
+    require_unique(path, frame, ("patient_id", "session_id"))
+    parse_integers(path, frame, "week")
+    _fill_sessions(path, frame)
+    for column, choices in (
+        ("rating", _RATINGS),
+        ("role", tuple(Role)),
+        ("rating_source", RATING_SOURCES),
+        ("space", SPACES),
+    ):
+        require_choice(path, frame, column, choices)
+    resolve_paths(path, frame, [*images, "brain_mask"])
+    frame = session_table(frame.to_dict("records"))
+    frame = frame.sort_values(["patient_id", "order"], kind="stable", ignore_index=True)
+    require_increasing(path, frame)
+    return frame
+
+
+def _fill_sessions(path: Path, frame: pd.DataFrame) -> None:
+    """Add the columns that may be missing, and parse the numbers, in place."""
+    if "order" in frame:
+        parse_integers(path, frame, "order")
+    else:
+        frame["order"] = order_by_week(frame)
+    if "days" in frame:
+        parse_integers(path, frame, "days")
+    else:
+        frame["days"] = 7 * frame["week"]
+    for column, value in (("role", str(Role.UNKNOWN)), ("space", "native")):
+        if column not in frame:
+            frame[column] = value
+    for column in SESSION_COLUMNS:
+        if column not in frame:
+            frame[column] = ""
+    for column in ("age", "survival_weeks"):
+        parse_numbers(path, frame, column)
+
+
+def read_segmentations(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read ``segmentations.csv``, one row a segmentation; a session can have several or none.
+
+    Returns:
+        :data:`SEGMENTATION_COLUMNS`, then further columns. ``space`` is ``native`` where missing.
+
+    Raises:
+        ManifestError: if the file is missing or no CSV, lacks a column, or holds an unknown scheme
+            or space, no path, or one source twice for a session.
+    """
+    path = Path(path)
+    frame = read_cells(path, SEGMENTATION_COLUMNS[:-1])
+    if "space" not in frame:
+        frame["space"] = "native"
+    require_unique(path, frame, ("patient_id", "session_id", "source"))
+    require_filled(path, frame, ("path",))
+    require_choice(path, frame, "scheme", LABEL_SCHEMES)
+    require_choice(path, frame, "space", SPACES)
+    resolve_paths(path, frame, ["path"])
+    further = [column for column in frame if column not in SEGMENTATION_COLUMNS]
+    return frame[[*SEGMENTATION_COLUMNS, *further]]
+
+
+def read_pairs(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read ``pairs.csv``, one row a pair.
+
+    Raises:
+        ManifestError: if the file is missing or no CSV, lacks a column, or holds an unknown
+            response, a week that is no integer, a flag that is neither True nor False, or a pair
+            twice.
+    """
+    path = Path(path)
+    frame = read_cells(path, PAIR_COLUMNS)
+    require_unique(path, frame, ("pair_id",))
+    require_filled(path, frame, ("patient_id", "prior_session", "current_session"))
+    require_choice(path, frame, "response", _RATINGS)
+    parse_integers(path, frame, "prior_week")
+    parse_integers(path, frame, "current_week")
+    parse_flags(path, frame, "spans_surgery")
+    return frame
+
+
+def read_exclusions(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read ``exclusions.csv``, one row a session that yields no pair, the reason last.
+
+    Raises:
+        ManifestError: if the file is missing or no CSV, or lacks a column.
+    """
+    return read_cells(Path(path), EXCLUSION_COLUMNS)
+
+
+def write_table(path: str | PathLike[str], frame: pd.DataFrame) -> None:
+    """Write a table as CSV, whole or not at all.
+
+    Paths of images become relative to the table's folder where there is a way, so that an index
+    can move together with its data.
+    """
+    path = Path(path)
+    written = frame.copy()
+    folder = path.parent.resolve()
+    for column in {*sequence_columns(frame), "brain_mask", "path"} & set(frame.columns):
+        written[column] = [relative_path(value, folder) for value in frame[column]]
+    write_atomically(
+        path, lambda temporary: written.to_csv(temporary, index=False, lineterminator="\n")
+    )

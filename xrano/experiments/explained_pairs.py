@@ -1,0 +1,175 @@
+"""Explain pairs into files: maps on the patient's own scan, a panel, and what was predicted.
+
+::
+
+    maps/sub-…/ses-…/*_statmap.nii.gz + .json     on the grid of the current scan
+    panels/PAIR.png
+    explanations/PAIR.json                        written last: the pair is finished
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+
+from xrano.atomic_files import write_json
+from xrano.attribution.methods import AttributionSettings
+from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.errors import VolumeError
+from xrano.experiments.panels import explanation_panel
+from xrano.explain import Explainer, Explanation
+from xrano.geometry import image_grid
+from xrano.maps import AttributionMap
+from xrano.progress import Progress, quiet
+from xrano.training.run import Run
+from xrano.viz.figure_files import save_figure
+
+
+def explain_pairs(
+    run: Run,
+    pair_ids: Sequence[str],
+    methods: Sequence[str],
+    out: Path,
+    *,
+    target: str = "predicted",
+    settings: AttributionSettings | None = None,
+    save_maps: bool = True,
+    panel: dict[str, Any] | None = None,
+    progress: Progress = quiet,
+) -> list[Path]:
+    """Explain pairs of a run's store, each by the network that never saw its patient.
+
+    Pairs that are finished, by the same network and settings, are not made again.
+
+    Args:
+        run: the run.
+        pair_ids: pairs of its store.
+        methods: methods, with baselines (``ig:prior``).
+        out: output folder.
+        target: a name in :data:`xrano.explain.TARGET_CHOICES`.
+        settings: of the methods.
+        save_maps: whether to write maps besides panels.
+        panel: options of :func:`xrano.viz.panel.case_panel`.
+        progress: how to show progress.
+
+    Returns:
+        The panels, in the order of the pairs.
+
+    Raises:
+        UnknownNameError: for an unknown pair, method, layer or target.
+        SplitError: if a pair's own fold was not trained.
+    """
+    rows = [run.pair(pair_id) for pair_id in pair_ids]
+    explainers = explainers_by_fold(run, {row["patient_id"] for row in rows}, methods, settings)
+    panels = []
+    for row in progress(rows, "explaining"):
+        explainer = explainers[run.fold_of(row["patient_id"])]
+        panels.append(
+            write_explanation(
+                partial(load_pair, run.store, row, run.layout),
+                explainer,
+                out,
+                pair_id=row["pair_id"],
+                reference=reference_scan(run, row),
+                target=target,
+                settings=settings or AttributionSettings(),
+                save_maps=save_maps,
+                panel=panel or {},
+            )
+        )
+    return panels
+
+
+def explainers_by_fold(
+    run: Run, patients: Iterable[str], methods: Sequence[str], settings: AttributionSettings | None
+) -> dict[int, Explainer]:
+    """One explainer for each fold whose test patients are asked for."""
+    folds = sorted({run.fold_of(patient) for patient in patients})
+    meta = {"run": run.root.resolve().name, "weights": "trained"}
+    if run.config.training.epochs == 0:
+        meta["weights"] = "untrained"
+    return {
+        fold: Explainer(run.model(fold), methods, settings=settings, meta={**meta, "fold": fold})
+        for fold in folds
+    }
+
+
+def reference_scan(run: Run, row: dict[str, Any]) -> Path | None:
+    """The current scan's own file, on whose grid maps are saved; ``None`` if it is gone."""
+    sessions = run.store.sessions.set_index(["patient_id", "session_id"])
+    session = sessions.loc[(row["patient_id"], row["current_session"])]
+    found = [Path(session[name]) for name in run.layout.sequences if session[name]]
+    return next((path for path in found if path.is_file()), None)
+
+
+def write_explanation(
+    load: Callable[[], PairVolumes],
+    explainer: Explainer,
+    out: Path,
+    *,
+    pair_id: str,
+    reference: Path | None,
+    target: str,
+    settings: AttributionSettings,
+    save_maps: bool,
+    panel: dict[str, Any],
+) -> Path:
+    """Explain one pair and write what came out, unless it is already there; its panel."""
+    asked = {
+        "methods": list(explainer.methods),
+        "target": target,
+        "settings": asdict(settings),
+        "weights_sha256": explainer.weights_sha256,
+        "save_maps": save_maps,
+        "panel": {name: str(value) for name, value in panel.items()},
+    }
+    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    record, picture = out / "explanations" / f"{pair_id}.json", out / "panels" / f"{pair_id}.png"
+    if record.is_file() and picture.is_file() and _key(record) == key:
+        return picture
+    explanation = explainer.explain(load(), target)
+    if save_maps:
+        for attribution in explanation.maps:
+            save_on_scan(attribution, reference, out / "maps")
+    save_figure(explanation_panel(explanation, **panel), picture)
+    write_json(record, {**_summary(explanation), **asked, "key": key})
+    return picture
+
+
+def save_on_scan(attribution: AttributionMap, reference: Path | None, folder: Path) -> Path:
+    """Save a map on the grid of a scan file, or on its own if there is none.
+
+    Raises:
+        VolumeError: if the scan cannot be read.
+    """
+    if reference is None:
+        return attribution.save(folder)
+    try:
+        image: Any = nib.load(reference)
+    except (OSError, nib.filebasedimages.ImageFileError) as error:
+        raise VolumeError(f"cannot read {reference}: {error}") from error
+    return attribution.resample_to(image_grid(image)).save(folder, reference=image)
+
+
+def _summary(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "pair_id": explanation.pair.pair_id,
+        "response": explanation.pair.response,
+        "predicted": explanation.predicted,
+        "probabilities": dict(explanation.probabilities),
+        "logits": dict(explanation.logits),
+    }
+
+
+def _key(record: Path) -> str:
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8")).get("key", ""))
+    except ValueError:
+        return ""

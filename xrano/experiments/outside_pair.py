@@ -1,0 +1,130 @@
+"""Explain two sessions that belong to no cohort, by a run's network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xrano.attribution.methods import AttributionSettings
+from xrano.data.lumiere_layout import read_session_directory
+from xrano.data.pair_volumes import (
+    PairVolumes,
+    assemble_pair,
+    session_pair_statistics,
+    unpack_statistics,
+)
+from xrano.data.pairs import pair_id as make_pair_id
+from xrano.data.prepare import prepare_session
+from xrano.data.store import PreparedSession
+from xrano.errors import ConfigError, ManifestError, VolumeError
+from xrano.experiments.explained_pairs import explainers_by_fold, write_explanation
+from xrano.training.run import Run
+
+
+def explain_outside(
+    run: Run,
+    prior: Path,
+    current: Path,
+    methods: Sequence[str],
+    out: Path,
+    *,
+    target: str = "predicted",
+    settings: AttributionSettings | None = None,
+    save_maps: bool = True,
+    panel: dict[str, Any] | None = None,
+) -> Path:
+    """Explain two session folders; the patient must not be one that the network has seen.
+
+    The images must lie in the space of the run's store (LUMIERE's atlas for a LUMIERE run).
+
+    Args:
+        run: the run.
+        prior: folder of the earlier session (LUMIERE's layout, or flat files ``T1.nii.gz`` …).
+        current: folder of the later one.
+        methods: methods, with baselines.
+        out: output folder.
+        target: a name in :data:`xrano.explain.TARGET_CHOICES`, except ``response``.
+        settings: of the methods.
+        save_maps: whether to write maps besides the panel.
+        panel: options of :func:`xrano.viz.panel.case_panel`.
+
+    Returns:
+        The panel.
+
+    Raises:
+        VolumeError: if a sequence that the network needs is missing or cannot be used, or the
+            brain does not lie in the field of view of the run's store.
+    """
+    patient = Path(current).resolve().parent.name or "patient"
+    sessions = [_session(run, Path(folder), patient) for folder in (prior, current)]
+    if sessions[0].session_id == sessions[1].session_id:
+        sessions[0] = replace(sessions[0], session_id=f"{sessions[0].session_id}-prior")
+    pair = _pair(run, sessions[0], sessions[1])
+    explainers = explainers_by_fold(run, [patient], methods, settings)
+    if target == "response":
+        raise ConfigError("two sessions outside a cohort have no response to explain")
+    return write_explanation(
+        lambda: pair,
+        next(iter(explainers.values())),
+        out,
+        pair_id=pair.pair_id,
+        reference=Path(_files(run, Path(current))[run.layout.sequences[0]]),
+        target=target,
+        settings=settings or AttributionSettings(),
+        save_maps=save_maps,
+        panel=panel or {},
+    )
+
+
+def _files(run: Run, folder: Path) -> dict[str, str]:
+    files = read_session_directory(folder)
+    missing = [name for name in run.layout.sequences if not files["sequences"].get(name)]
+    if missing:
+        raise VolumeError(
+            f"{folder} lacks {', '.join(missing)}; this network was trained on "
+            f"{', '.join(run.layout.sequences)}"
+        )
+    return {name: str(path) for name, path in files["sequences"].items()}
+
+
+def _session(run: Run, folder: Path, patient: str) -> PreparedSession:
+    files = read_session_directory(folder)
+    row: dict[str, Any] = {
+        **_files(run, folder),
+        "patient_id": patient,
+        "session_id": folder.resolve().name,
+        "brain_mask": str(files["brain_mask"]),
+    }
+    labelled: list[dict[Any, Any]] = []
+    if files["segmentation"]:
+        labelled = [
+            {"source": "segmentation", "scheme": files["scheme"], "path": files["segmentation"]}
+        ]
+    session, _ = prepare_session(row, labelled, run.layout.sequences, run.store.grid)
+    if session.brain.mean() < 0.05:
+        raise ManifestError(
+            f"{folder}: hardly any brain lies in the field of view of the run's store; the images "
+            "must be in the same space as those that the network was trained on"
+        )
+    return session
+
+
+def _pair(run: Run, prior: PreparedSession, current: PreparedSession) -> PairVolumes:
+    settings = run.store.settings
+    statistics = session_pair_statistics(
+        prior,
+        current,
+        run.store.grid.spacing,
+        normalisation=settings["normalisation"],
+        margin_mm=settings["margin_mm"],
+    )
+    return assemble_pair(
+        prior,
+        current,
+        run.layout,
+        run.store.grid,
+        unpack_statistics(statistics),
+        pair_id=make_pair_id(current.patient_id, prior.session_id, current.session_id),
+    )

@@ -1,0 +1,52 @@
+"""From an explanation to its picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from xrano.channels import Timepoint
+from xrano.data.label_schemes import WHOLE, has_region, region_mask
+from xrano.data.pair_volumes import PairVolumes
+from xrano.explain import Explanation
+from xrano.types import Mask
+from xrano.viz.panel import case_panel
+from xrano.viz.panel_case import PanelCase
+
+
+def explanation_panel(explanation: Explanation, *, region: str = "core", **options: Any) -> Figure:
+    """Draw the maps of an explanation over the patient's own anatomy.
+
+    Args:
+        explanation: what :class:`xrano.explain.Explainer` gave.
+        region: region whose outlines are drawn; the whole tumour where the segmentation cannot
+            tell the region, none where there is no segmentation.
+        options: those of :func:`xrano.viz.panel.case_panel`.
+    """
+    pair = explanation.pair
+    region, prior_mask, current_mask = _outlines(pair, region)
+    case = PanelCase(
+        grid=pair.grid,
+        prior={name: pair.volume(Timepoint.PRIOR, name) for name in pair.layout.sequences},
+        current={name: pair.volume(Timepoint.CURRENT, name) for name in pair.layout.sequences},
+        brain=pair.brain,
+        prior_mask=prior_mask,
+        current_mask=current_mask,
+        pair_id=pair.pair_id,
+        patient_id=pair.patient_id,
+        prior_session=pair.prior_session,
+        current_session=pair.current_session,
+        response=pair.response,
+        predicted=explanation.predicted,
+        probabilities=explanation.probabilities,
+        region=region,
+    )
+    return case_panel(case, explanation.maps, **options)
+
+
+def _outlines(pair: PairVolumes, region: str) -> tuple[str, Mask | None, Mask | None]:
+    for prior, current, scheme in pair.segmentations.values():
+        drawn = region if has_region(scheme, region) else WHOLE
+        return drawn, region_mask(prior, scheme, drawn), region_mask(current, scheme, drawn)
+    return region, None, None

@@ -1,0 +1,130 @@
+"""For notebooks: a run, a pair and a figure in three lines.
+
+>>> import xrano
+>>> run = xrano.open_run("xrano-demo/run")                        # doctest: +SKIP
+>>> run.explain(run.pairs()[0], ["saliency", "gradcam"]).figure()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from xrano.attribution.methods import AttributionSettings
+from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.experiments.cohort import masks_of, score_one
+from xrano.experiments.explained_pairs import explainers_by_fold
+from xrano.experiments.panels import explanation_panel
+from xrano.explain import Explanation
+from xrano.maps import AttributionMap
+from xrano.scoring.score_table import score_table
+from xrano.training import run as runs
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """An explanation with its pictures and scores."""
+
+    explanation: Explanation
+
+    @property
+    def maps(self) -> tuple[AttributionMap, ...]:
+        """The attribution maps, methods in the order asked for."""
+        return self.explanation.maps
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Probability of each response."""
+        return dict(self.explanation.probabilities)
+
+    @property
+    def predicted(self) -> str:
+        """The most probable response."""
+        return self.explanation.predicted
+
+    def figure(self, **options: Any) -> Figure:
+        """The case panel; options are those of :func:`xrano.viz.panel.case_panel`."""
+        return explanation_panel(self.explanation, **options)
+
+    def scores(self, *, reduction: str = "sum") -> pd.DataFrame:
+        """Overlap of every map with every region, as tidy rows."""
+        masks = masks_of(self.explanation.pair)
+        rows = [row for item in self.maps for row in score_one(item, masks, reduction)]
+        return score_table(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenRun:
+    """A run to look at: its pairs, predictions and explanations."""
+
+    run: runs.Run
+
+    def pairs(self, *, response: str | None = None) -> list[str]:
+        """Ids of the pairs that this run can explain, of one response if named."""
+        table = self.run.pairs()
+        trained = self.run.trained_folds
+        tested = {patient for fold in trained for patient in self.run.splits["folds"][fold]["test"]}
+        keep = table["patient_id"].isin(tested)
+        if response is not None:
+            keep &= table["response"] == response
+        return list(table[keep]["pair_id"])
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Out-of-fold predictions."""
+        return self.run.predictions
+
+    def pair(self, pair_id: str) -> PairVolumes:
+        """The normalised scans, brain and segmentations of a pair.
+
+        Raises:
+            UnknownNameError: if there is no such pair.
+        """
+        return load_pair(self.run.store, self.run.pair(pair_id), self.run.layout)
+
+    def explain(
+        self,
+        pair_id: str,
+        methods: Sequence[str] = ("saliency", "gradcam", "ig:prior"),
+        *,
+        target: str = "predicted",
+        layer: str | None = None,
+        n_steps: int = 32,
+        memory_gb: float = 2.0,
+    ) -> Explored:
+        """Explain one pair by the network that never saw its patient.
+
+        Args:
+            pair_id: a pair of :meth:`pairs`.
+            methods: ``saliency``, ``gradcam``, ``ig:zero``, ``ig:brain_mean``, ``ig:prior``.
+            target: ``predicted``, ``response``, ``all``, or a response by name.
+            layer: module for Grad-CAM; the network's coarsest if not given.
+            n_steps: points of integrated gradients.
+            memory_gb: what one chunk of these may take.
+
+        Raises:
+            UnknownNameError: for an unknown pair, method, layer or target.
+            SplitError: if the pair's own fold was not trained.
+        """
+        settings = AttributionSettings(layer, n_steps, memory_gb)
+        pair = self.pair(pair_id)
+        explainers = explainers_by_fold(self.run, [pair.patient_id], methods, settings)
+        return Explored(next(iter(explainers.values())).explain(pair, target))
+
+
+def open_run(root: str | Path, *, store: str | Path | None = None) -> OpenRun:
+    """Open the folder of a run.
+
+    Args:
+        root: folder that ``xrano train`` or ``xrano demo`` wrote.
+        store: where its prepared store is now, if it was moved.
+
+    Raises:
+        ConfigError: if the folder is no run.
+    """
+    return OpenRun(runs.open_run(Path(root), store=None if store is None else Path(store)))

@@ -1,0 +1,256 @@
+"""Grids in world space: where voxels lie in millimetres, and how arrays travel between grids.
+
+A *grid* is a shape and an affine from voxel index (i, j, k) to world millimetres (RAS+: x to the
+patient's right, y to the front, z up). Voxel (0, 0, 0) is centred at ``affine @ (0, 0, 0, 1)``.
+Everything that moves a map or a mask goes through here, so left and right are decided once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from xrano.errors import GridMismatchError
+from xrano.types import Affine, Mask
+
+AFFINE_TOLERANCE_MM = 1e-3
+"""Two grids are one if every corner of the volume lies within this distance in both."""
+
+Outside: TypeAlias = Literal["zero", "edge"]
+Shape3: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A shape (i, j, k) and an affine (4, 4) to world millimetres.
+
+    Raises:
+        GridMismatchError: if the shape is not three positive numbers or the affine not a finite,
+            invertible 4 x 4 matrix.
+
+    Example:
+        >>> grid = Grid((4, 5, 6), np.diag([2.0, 2.0, 3.0, 1.0]))
+        >>> grid.spacing, round(grid.voxel_ml, 4)
+        ((2.0, 2.0, 3.0), 0.012)
+    """
+
+    shape: Shape3
+    affine: Affine
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        shape = tuple(int(size) for size in self.shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise GridMismatchError(f"a grid has three positive sizes, got {self.shape}")
+        if affine.shape != (4, 4) or not np.isfinite(affine).all():
+            raise GridMismatchError(f"an affine is a finite 4 x 4 matrix, got {affine.tolist()}")
+        if abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+            raise GridMismatchError(f"the affine cannot be inverted: {affine.tolist()}")
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", shape)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm along i, j, k."""
+        i, j, k = (float(size) for size in nib.affines.voxel_sizes(self.affine))
+        return i, j, k
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def world(self, index: Any) -> NDArray[np.float64]:
+        """World millimetres (..., 3) of voxel indices (..., 3)."""
+        return np.asarray(nib.affines.apply_affine(self.affine, index), dtype=np.float64)
+
+    def voxel(self, world: Any) -> NDArray[np.float64]:
+        """Voxel indices (..., 3), not rounded, of world millimetres (..., 3)."""
+        inverse = np.linalg.inv(self.affine)
+        return np.asarray(nib.affines.apply_affine(inverse, world), dtype=np.float64)
+
+    def matches(self, other: Grid) -> bool:
+        """Whether both grids have one shape and put every corner within 0.001 mm."""
+        if self.shape != other.shape:
+            return False
+        corners = _corners(self.shape)
+        return bool(np.abs(self.world(corners) - other.world(corners)).max() <= AFFINE_TOLERANCE_MM)
+
+    def crop(self, start: Shape3, shape: Shape3) -> Grid:
+        """The grid of ``array[start : start + shape]``; ``start`` may be negative (padding)."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.world(start)
+        return Grid(shape, affine)
+
+    def __repr__(self) -> str:
+        rows = "; ".join(" ".join(f"{value:g}" for value in row) for row in self.affine[:3])
+        return f"Grid(shape={self.shape}, affine=[{rows}])"
+
+
+def as_shape(sizes: Sequence[int]) -> Shape3:
+    """The first three sizes as a shape (i, j, k)."""
+    i, j, k = (int(size) for size in sizes[:3])
+    return i, j, k
+
+
+def image_grid(image: Any) -> Grid:
+    """The grid of the first three axes of a nibabel image."""
+    return Grid(as_shape(image.shape), image.affine)
+
+
+def _corners(shape: Shape3) -> NDArray[np.float64]:
+    axes = [(0.0, size - 1.0) for size in shape]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def require_same_grid(a: Grid, b: Grid, *, a_name: str, b_name: str) -> None:
+    """Refuse two grids that are not one.
+
+    Raises:
+        GridMismatchError: naming both, with both shapes and affines.
+    """
+    if not a.matches(b):
+        raise GridMismatchError(
+            f"{a_name} and {b_name} must lie on one grid, but {a_name} has {a} and {b_name} has {b}"
+        )
+
+
+def to_ras(data: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Grid]:
+    """Flip and permute the first three axes so that i, j, k run closest to R, A, S.
+
+    No voxel is interpolated; the world position of every value stays.
+
+    Args:
+        data: (i, j, k, ...) array.
+        affine: its affine.
+
+    Returns:
+        The reoriented array (contiguous) and its grid.
+
+    Example:
+        >>> data, grid = to_ras(np.arange(2).reshape(2, 1, 1), np.diag([-1.0, 1.0, 1.0, 1.0]))
+        >>> data.ravel().tolist(), grid.affine[0].tolist()
+        ([1, 0], [1.0, 0.0, 0.0, -1.0])
+    """
+    orientation = nib.orientations.io_orientation(affine)
+    shape = tuple(data.shape[:3])
+    turned = nib.orientations.apply_orientation(data, orientation)
+    ras = affine @ nib.orientations.inv_ornt_aff(orientation, shape)
+    return np.ascontiguousarray(turned), Grid(as_shape(turned.shape), ras)
+
+
+def index_map(source: Grid, target: Grid) -> Affine:
+    """The affine (4, 4) from voxel indices of ``target`` to voxel indices of ``source``.
+
+    Entries within 1e-6 of an integer are set to it, so that a flip or a crop is exact.
+    """
+    mapping = np.linalg.inv(source.affine) @ target.affine
+    nearest = np.rint(mapping)
+    return np.where(np.abs(mapping - nearest) < 1e-6, nearest, mapping)
+
+
+def resample(
+    data: NDArray[Any],
+    source: Grid,
+    target: Grid,
+    *,
+    order: Literal[0, 1] = 1,
+    outside: Outside = "zero",
+) -> NDArray[Any]:
+    """Carry an array (i, j, k) from one grid to another in world space.
+
+    Args:
+        data: values on ``source``.
+        source: grid of ``data``.
+        target: grid wanted.
+        order: 1 trilinear (maps, images), 0 nearest (labels, masks). No higher order, which
+            would ring below zero.
+        outside: value beyond the centres of the source's outermost voxels: ``zero``, or ``edge``
+            for the nearest value (a coarse class activation map speaks for its whole cell).
+
+    Returns:
+        Array of ``target.shape``; float for order 1 (the input's dtype if floating, else
+        float32), the input's dtype for order 0.
+
+    Raises:
+        GridMismatchError: if ``data`` does not have the source's shape.
+    """
+    if data.shape != source.shape:
+        raise GridMismatchError(f"array of shape {data.shape} on a grid of shape {source.shape}")
+    mapping = index_map(source, target)
+    exact = _integer_crop(data, mapping, target.shape, outside)
+    if exact is not None:
+        return exact if order == 0 or data.dtype.kind == "f" else exact.astype(np.float32)
+    if order == 1 and data.dtype.kind != "f":
+        data = data.astype(np.float32)
+    stored = data.astype(np.uint8) if data.dtype == np.bool_ else data
+    moved = ndimage.affine_transform(
+        stored,
+        mapping[:3, :3],
+        offset=mapping[:3, 3],
+        output_shape=target.shape,
+        order=order,
+        mode="nearest" if outside == "edge" else "constant",
+    )
+    return np.asarray(moved.astype(data.dtype, copy=False))
+
+
+def _integer_crop(
+    data: NDArray[Any], mapping: Affine, shape: Shape3, outside: Outside
+) -> NDArray[Any] | None:
+    """Flips, permutations and whole-voxel shifts by indexing alone; ``None`` if it is not one."""
+    linear = mapping[:3, :3]
+    if not np.array_equal(mapping, np.rint(mapping)) or not np.array_equal(
+        np.abs(linear) @ np.ones(3), np.ones(3)
+    ):
+        return None
+    source_axis = [int(np.argmax(np.abs(linear[axis]))) for axis in range(3)]
+    if sorted(source_axis) != [0, 1, 2]:
+        return None
+    # source axis s is read along target axis source_axis[s]
+    indices: list[NDArray[np.intp]] = []
+    valid = np.ones(shape, dtype=bool)
+    for axis, target_axis in enumerate(source_axis):
+        step = int(linear[axis, target_axis])
+        index = np.arange(shape[target_axis]) * step + int(mapping[axis, 3])
+        inside = (index >= 0) & (index < data.shape[axis])
+        view = [1, 1, 1]
+        view[target_axis] = -1
+        indices.append(np.clip(index, 0, data.shape[axis] - 1).reshape(view))
+        valid &= inside.reshape(view)
+    picked = data[tuple(indices)]
+    if outside == "edge":
+        return np.ascontiguousarray(picked)
+    return np.where(valid, picked, np.zeros((), dtype=data.dtype))
+
+
+def bounding_box(mask: Mask, *, margin: int = 0) -> tuple[Shape3, Shape3]:
+    """Start and shape of the smallest box around a mask, grown by ``margin`` voxels each way.
+
+    Raises:
+        GridMismatchError: if the mask is empty.
+    """
+    if not mask.any():
+        raise GridMismatchError("an empty mask has no bounding box")
+    starts, sizes = [], []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        hit = np.flatnonzero(mask.any(axis=others))
+        starts.append(int(hit[0]) - margin)
+        sizes.append(int(hit[-1] - hit[0]) + 1 + 2 * margin)
+    return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
+
+
+def dilate_mm(mask: Mask, spacing: tuple[float, float, float], radius_mm: float) -> Mask:
+    """All voxels whose centre lies within ``radius_mm`` of the centre of a voxel of the mask."""
+    if not mask.any():
+        return mask.copy()
+    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    return np.asarray(distance <= radius_mm)

@@ -1,0 +1,266 @@
+"""Attribution maps: arrays with a place in the patient, and their form on disk.
+
+This is the seam of xrano: what comes out of a network's explanation and goes into scoring and
+pictures is an :class:`AttributionMap`, in memory or as a NIfTI file with a JSON sidecar. Values
+are what the method gave, signed and unscaled; making them non-negative (*rectification*) and
+summing over input channels (*reduction*) are named choices of whoever reads the map.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from xrano.atomic_files import write_atomically, write_json
+from xrano.errors import GridMismatchError, UnknownNameError, VolumeError
+from xrano.geometry import Grid, Outside, as_shape, image_grid, resample
+from xrano.types import Volume
+
+MERGED_CHANNEL = "all"
+"""Channel name of a map that a method gives for all input channels at once (CAMs)."""
+
+
+class Rectification(StrEnum):
+    """How signed values become non-negative relevance."""
+
+    ABSOLUTE = "absolute"
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    NONE = "none"
+
+
+class Reduction(StrEnum):
+    """How the channels of a map become one volume, after rectification."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    MAX = "max"
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionMap:
+    """A map of one method for one target of one pair.
+
+    Args:
+        data: float32 (channel, i, j, k), raw: signed, neither clipped nor rescaled.
+        grid: where (i, j, k) lies; of a class activation map, its own coarse grid.
+        channels: one name a channel of ``data``: names of a
+            :class:`~xrano.channels.ChannelLayout`, or ``("all",)``.
+        meta: what the sidecar holds: pair, target and how it was chosen, method and settings,
+            layer, logits, convergence delta, versions, hashes. JSON values only.
+
+    Raises:
+        GridMismatchError: if data, grid and channels do not fit together.
+        VolumeError: if a value is NaN or infinite.
+    """
+
+    data: NDArray[np.float32]
+    grid: Grid
+    channels: tuple[str, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = (len(self.channels), *self.grid.shape)
+        if self.data.shape != expected:
+            raise GridMismatchError(
+                f"a map on {self.grid} with channels {self.channels} needs shape {expected}, "
+                f"got {self.data.shape}"
+            )
+        if not np.isfinite(self.data).all():
+            raise VolumeError(
+                f"the {self.meta.get('method', '')} map of {self.meta.get('pair_id', 'a pair')} "
+                "holds NaN or infinite values"
+            )
+        object.__setattr__(self, "data", np.asarray(self.data, dtype=np.float32))
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the map speaks for cells of a feature grid rather than for voxels."""
+        return self.channels == (MERGED_CHANNEL,) and bool(self.meta.get("layer"))
+
+    def reduced(
+        self,
+        rectification: str = Rectification.ABSOLUTE,
+        reduction: str = Reduction.SUM,
+        *,
+        channels: tuple[str, ...] | None = None,
+    ) -> Volume:
+        """One volume (i, j, k): rectify every channel, then reduce over channels.
+
+        Args:
+            rectification: ``absolute`` |x|, ``positive`` max(x, 0), ``negative`` max(-x, 0) or
+                ``none`` (signed; for pictures, not for scores).
+            reduction: ``sum``, ``mean`` or ``max`` over channels (``max`` of ``none`` takes the
+                value of largest magnitude).
+            channels: only these channels, by name; all if not given.
+
+        Raises:
+            UnknownNameError: for an unknown rectification, reduction or channel.
+
+        Example:
+            >>> grid = Grid((1, 1, 2), np.eye(4))
+            >>> data = np.array([[[[1.0, -2.0]]], [[[-3.0, 1.0]]]], dtype=np.float32)
+            >>> both = AttributionMap(data, grid, ("prior_T1", "current_T1"))
+            >>> both.reduced("absolute", "sum").ravel().tolist()
+            [4.0, 3.0]
+            >>> both.reduced("positive", "sum", channels=("current_T1",)).ravel().tolist()
+            [0.0, 1.0]
+        """
+        wanted = self.channels if channels is None else channels
+        for name in wanted:
+            if name not in self.channels:
+                raise UnknownNameError("channel", name, self.channels)
+        data = rectify(self.data[[self.channels.index(name) for name in wanted]], rectification)
+        if reduction not in tuple(Reduction):
+            raise UnknownNameError("reduction", reduction, tuple(Reduction))
+        if reduction == Reduction.SUM:
+            return np.asarray(data.sum(axis=0))
+        if reduction == Reduction.MEAN:
+            return np.asarray(data.mean(axis=0))
+        strongest = np.abs(data).argmax(axis=0)[None]
+        return np.asarray(np.take_along_axis(data, strongest, axis=0)[0])
+
+    def resample_to(self, grid: Grid) -> AttributionMap:
+        """The same map on another grid, trilinear in world space.
+
+        Beyond its own field a voxel-wise map is zero; a coarse map keeps the value of its
+        nearest cell, since the outermost cells reach past their centres.
+        """
+        outside: Outside = "edge" if self.coarse else "zero"
+        data = np.stack(
+            [resample(channel, self.grid, grid, outside=outside) for channel in self.data]
+        )
+        return AttributionMap(data, grid, self.channels, self.meta)
+
+    @property
+    def stem(self) -> str:
+        """The file's BIDS-derivatives name without suffix, relative to the output folder."""
+        meta = self.meta
+        patient, session = _alphanumeric(meta["patient_id"]), _alphanumeric(meta["current"])
+        base = meta.get("baseline") or ""
+        what = _alphanumeric(f"{meta['method']} {base} {meta['target_name']}")
+        since = _alphanumeric(meta["prior"])
+        layer = _alphanumeric(str(meta.get("layer") or ""))
+        desc = f"{what}{layer}since{since}"
+        folder = f"sub-{patient}/ses-{session}"
+        return f"{folder}/sub-{patient}_ses-{session}_desc-{desc}_stat-relevance_statmap"
+
+    def save(self, folder: Path, *, reference: nib.Nifti1Image | None = None) -> Path:
+        """Write the map as ``.nii.gz`` with a ``.json`` beside it, both whole or not at all.
+
+        Args:
+            folder: output folder; the file's name follows from :attr:`stem`.
+            reference: image on the same grid whose sform and qform codes are taken over;
+                codes 2 (aligned) otherwise.
+
+        Returns:
+            The path of the image.
+
+        Raises:
+            GridMismatchError: if the reference lies on another grid.
+        """
+        folder = Path(folder)
+        path = folder / f"{self.stem}.nii.gz"
+        image = self._image(reference)
+        sidecar = {**self.meta, "channels": list(self.channels), "grid": list(self.grid.shape)}
+        write_description(folder)
+        write_atomically(path, lambda temporary: nib.save(image, temporary))
+        # The sidecar comes last: a map with a sidecar is a whole map.
+        write_json(sidecar_path(path), sidecar)
+        return path
+
+    def _image(self, reference: nib.Nifti1Image | None) -> nib.Nifti1Image:
+        data = self.data[0] if len(self.channels) == 1 else np.moveaxis(self.data, 0, -1)
+        image = nib.Nifti1Image(np.ascontiguousarray(data), self.grid.affine)
+        sform_code = qform_code = 2
+        if reference is not None:
+            other = image_grid(reference)
+            if not other.matches(self.grid):
+                raise GridMismatchError(f"map on {self.grid}, its reference image on {other}")
+            sform_code = int(reference.header["sform_code"])
+            qform_code = int(reference.header["qform_code"])
+            if sform_code == qform_code == 0:
+                sform_code = 2
+        image.set_sform(self.grid.affine, code=sform_code)
+        image.set_qform(self.grid.affine, code=qform_code)
+        image.header.set_xyzt_units("mm")
+        return image
+
+
+def rectify(values: NDArray[Any], rectification: str) -> NDArray[Any]:
+    """Apply a :class:`Rectification` by name.
+
+    Raises:
+        UnknownNameError: for an unknown name.
+    """
+    if rectification == Rectification.ABSOLUTE:
+        return np.asarray(np.abs(values))
+    if rectification == Rectification.POSITIVE:
+        return np.asarray(np.maximum(values, 0))
+    if rectification == Rectification.NEGATIVE:
+        return np.asarray(np.maximum(-values, 0))
+    if rectification == Rectification.NONE:
+        return values
+    raise UnknownNameError("rectification", rectification, tuple(Rectification))
+
+
+def load_map(path: Path) -> AttributionMap:
+    """Read a map written by :meth:`AttributionMap.save`.
+
+    Raises:
+        VolumeError: if the image or its sidecar is missing or broken.
+    """
+    path = Path(path)
+    sidecar = sidecar_path(path)
+    if not sidecar.is_file():
+        raise VolumeError(f"{path} has no sidecar {sidecar.name}: not a finished xrano map")
+    try:
+        meta = json.loads(sidecar.read_text(encoding="utf-8"))
+        image: Any = nib.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise VolumeError(f"cannot read the map {path}: {error}") from error
+    channels = tuple(meta.pop("channels", ()))
+    meta.pop("grid", None)
+    data = data[None] if data.ndim == 3 else np.moveaxis(data, -1, 0)
+    grid = Grid(as_shape(data.shape[1:]), image.affine)
+    return AttributionMap(np.ascontiguousarray(data), grid, channels, meta)
+
+
+def find_maps(folder: Path) -> list[Path]:
+    """All finished maps below a folder, sorted."""
+    found = sorted(Path(folder).rglob("*_statmap.nii.gz"))
+    return [path for path in found if sidecar_path(path).is_file()]
+
+
+def sidecar_path(path: Path) -> Path:
+    """The JSON file beside a map."""
+    return path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+
+
+def write_description(folder: Path) -> None:
+    """Write the ``dataset_description.json`` that BIDS derivatives need, if it is not there."""
+    path = Path(folder) / "dataset_description.json"
+    if not path.is_file():
+        description = {
+            "Name": "xrano attribution maps",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "xrano"}],
+        }
+        write_json(path, description)
+
+
+def _alphanumeric(text: str) -> str:
+    """A BIDS label: letters and digits only, words joined in camel case."""
+    words = re.findall(r"[A-Za-z0-9]+", str(text))
+    return "".join([words[0], *(word[0].upper() + word[1:] for word in words[1:])]) if words else ""

@@ -1,0 +1,182 @@
+"""A map inside its scoring domain, sorted once, and one mask seen from it.
+
+Terms: the *domain* is the brain; *n* its voxels, *m* those of the mask inside it. Parts of a mask
+outside the domain do not count. All metrics need is how many voxels of the domain, and how many
+of the mask, lie above or at some value; one sort of the map answers that for every mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrano.errors import GridMismatchError, VolumeError
+from xrano.types import Mask, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class RankedMap:
+    """The relevance of one map in one domain.
+
+    Attributes:
+        values: (n,) non-negative relevance, in the order of ``map[domain]``.
+
+    Example:
+        >>> volume = np.array([[[0.0, 2.0, 1.0]]])
+        >>> ranked = rank_map(volume, np.array([[[True, True, False]]]))
+        >>> ranked.values.tolist(), ranked.total, ranked.n
+        ([0.0, 2.0], 2.0, 2)
+    """
+
+    values: NDArray[np.floating[Any]]
+
+    @property
+    def n(self) -> int:
+        """Number of voxels in the domain."""
+        return int(self.values.size)
+
+    @cached_property
+    def total(self) -> float:
+        """Summed relevance in the domain, accumulated in float64."""
+        return float(self.values.sum(dtype=np.float64))
+
+    @cached_property
+    def ascending(self) -> NDArray[np.floating[Any]]:
+        """The values in rising order."""
+        return np.sort(self.values)
+
+    def cut(self, count: int) -> Cut:
+        """The value of the ``count``-th largest voxel (1 to n), with its ties."""
+        level = self.ascending[self.n - count]
+        below = int(np.searchsorted(self.ascending, level, side="left"))
+        upto = int(np.searchsorted(self.ascending, level, side="right"))
+        return Cut(level, above=self.n - upto, tied=upto - below)
+
+    def within(self, positions: NDArray[np.intp]) -> RankedMask:
+        """The mask made of these positions of :attr:`values`."""
+        return RankedMask(self, self.values[positions])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A level of relevance, how many voxels lie above it, and how many exactly at it."""
+
+    level: np.floating[Any]
+    above: int
+    tied: int
+
+
+@dataclass(frozen=True, eq=False)
+class RankedMask:
+    """One mask as a ranked map sees it.
+
+    Attributes:
+        ranked: the map.
+        inside: (m,) relevance of the voxels in the mask, in any order.
+    """
+
+    ranked: RankedMap
+    inside: NDArray[np.floating[Any]]
+
+    @property
+    def m(self) -> int:
+        """Number of voxels of the mask in the domain."""
+        return int(self.inside.size)
+
+    @property
+    def share(self) -> float:
+        """The mask's share of the domain, p = m / n."""
+        return self.m / self.ranked.n
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The distinct values in the mask against all voxels of the domain."""
+        values, counts = np.unique(self.inside, return_counts=True)
+        ascending = self.ranked.ascending
+        return Levels(
+            counts=counts,
+            below=np.asarray(np.searchsorted(ascending, values, side="left")),
+            upto=np.asarray(np.searchsorted(ascending, values, side="right")),
+        )
+
+    def share_of_top(self, count: int) -> float:
+        """The share of the map's ``count`` strongest voxels (1 to n) that lies in the mask.
+
+        Where the cut goes through tied voxels, the mean over all ways to break the tie.
+        """
+        cut = self.ranked.cut(count)
+        above = int(np.count_nonzero(self.inside > cut.level))
+        tied = int(np.count_nonzero(self.inside == cut.level))
+        return above / count + (count - cut.above) / count * (tied / cut.tied)
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Distinct values of a mask in rising order, and where they stand in the domain.
+
+    Attributes:
+        counts: voxels of the mask at each value.
+        below: voxels of the domain strictly below it.
+        upto: voxels of the domain below or at it.
+    """
+
+    counts: NDArray[np.intp]
+    below: NDArray[np.intp]
+    upto: NDArray[np.intp]
+
+
+def rank_map(attribution: Volume, domain: Mask) -> RankedMap:
+    """Check one map and take its voxels in the domain.
+
+    Args:
+        attribution: (i, j, k) finite, non-negative relevance.
+        domain: (i, j, k) boolean, not empty.
+
+    Raises:
+        GridMismatchError: if the shapes differ.
+        VolumeError: if the domain is not boolean or empty, or a value is negative or not finite.
+    """
+    attribution = np.asarray(attribution)
+    if attribution.dtype.kind not in "fiu":
+        raise VolumeError(f"an attribution map needs real numbers, got dtype {attribution.dtype}")
+    # float16 has no fast sort and loses sums; integers have no fractions to lose.
+    if attribution.dtype.kind != "f" or attribution.dtype.itemsize < 4:
+        attribution = attribution.astype(np.float32 if attribution.dtype.kind == "f" else float)
+    check_mask(domain, attribution.shape, name="scoring domain")
+    if not domain.any():
+        raise VolumeError("the scoring domain (brain) is empty: nothing can be scored")
+    # A NaN fails the comparison as well.
+    if not (attribution.min() >= 0 and attribution.max() < np.inf):
+        raise VolumeError(
+            f"overlap needs finite, non-negative relevance, got values from {attribution.min()} "
+            f"to {attribution.max()}; choose a rectification (absolute, positive, negative)"
+        )
+    return RankedMap(attribution[domain])
+
+
+def mask_positions(mask: Mask, domain: Mask) -> NDArray[np.intp]:
+    """Where the voxels of a mask stand in ``volume[domain]``.
+
+    Raises:
+        GridMismatchError: if the shapes differ.
+        VolumeError: if the mask is not boolean.
+
+    Example:
+        >>> domain = np.array([[[False, True, True, True]]])
+        >>> mask_positions(np.array([[[True, False, True, False]]]), domain).tolist()
+        [1]
+    """
+    check_mask(mask, domain.shape, name="mask")
+    return np.flatnonzero(mask[domain])
+
+
+def check_mask(mask: Mask, shape: tuple[int, ...], *, name: str) -> None:
+    """Refuse a mask of another shape, or one that is not boolean."""
+    if mask.shape != shape:
+        raise GridMismatchError(f"the {name} has shape {mask.shape}, needed is {shape}")
+    if mask.dtype != np.bool_:
+        raise VolumeError(f"the {name} must be boolean, got dtype {mask.dtype}; name its labels")

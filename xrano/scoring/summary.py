@@ -1,0 +1,214 @@
+"""The primary analysis: how far above chance a method looks at the tumour, and above no training.
+
+Named before any result was seen; everything else that a score table can tell is exploratory:
+
+* rows of the predicted class as target, the core (enhancing and necrosis) of prior ∪ current,
+  relevance mass accuracy, pairs that do not span surgery, one segmentation source for all;
+* rectification ``absolute`` for voxel-wise maps and ``positive`` for class activation maps;
+* **lift** = log2(mean mass accuracy / mean chance), each averaged within a patient and then over
+  patients. A ratio of means, because one map without any relevance in the tumour would turn a
+  mean of logarithms into −∞. A mean of exactly zero is reported as −∞, not left out;
+* **gain** = lift − lift of the same method on random-weight copies of the network. The copies are
+  averaged within the pair before any logarithm, for the same reason, and the gain is taken over
+  the pairs in which both are defined, so that their chance is the same and cancels;
+* intervals: percentiles over patients drawn within strata (:mod:`xrano.metrics.bootstrap`). All
+  methods and both sides of a gain see the same draws;
+* a class with fewer than ten patients is descriptive.
+
+Copies explain the class that the trained network predicts, so their rows too say ``predicted``.
+Reference maps (weights ``none``) have a lift and no gain.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xrano.errors import ManifestError, UnknownNameError
+from xrano.metrics.bootstrap import patient_weights, percentile_interval
+from xrano.metrics.catalogue import OverlapStatus
+from xrano.rano import RESPONSES
+from xrano.scoring.score_table import check_scores
+
+PRIMARY_METRIC = "relevance_mass_accuracy"
+PRIMARY_REGION = "core/union"
+DESCRIPTIVE_BELOW = 10
+"""Classes with fewer patients than this are described, not compared."""
+
+ALL = "all"
+UNRATED = "unrated"
+SUMMARY_COLUMNS = (
+    *("response", "method", "lift", "lift_low", "lift_high", "gain", "gain_low", "gain_high"),
+    *("n_patients", "n_pairs", "n_undefined", "descriptive"),
+    *("mean_value", "mean_chance", "random_lift", "n_copies", "n_gain_pairs"),
+    "n_resamples",
+)
+
+
+def primary_analysis(
+    rows: pd.DataFrame,
+    *,
+    segmentation_source: str | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Lift and gain of every method for every response, as this module's documentation defines.
+
+    Args:
+        rows: a score table of one run; other metrics, regions and targets may be in it.
+        segmentation_source: whose masks; the first in the table if not given.
+        n_resamples: resamples of patients behind the 95 % intervals.
+        seed: seed of the resamples.
+
+    Returns:
+        A row a response (CR, PR, SD, PD, then ``unrated`` if there are such pairs, then ``all``
+        rated pairs) and method (with its attribution baseline, ``ig:prior``, and, where several
+        were scored, its layer, ``gradcam@features``). ``lift`` and ``gain`` in bits with 95 %
+        limits; ``n_patients`` and ``n_pairs`` with a value; ``n_undefined`` pairs without;
+        ``descriptive``; ``mean_value`` and ``mean_chance`` over patients; ``random_lift`` of the
+        copies; ``n_copies``; ``n_gain_pairs`` behind the gain;
+        ``n_resamples`` that had a lift. No rows if no pair qualifies.
+
+    Raises:
+        ManifestError: if a column is missing, or a map of a pair was scored twice (several runs
+            or reductions in one table).
+        UnknownNameError: if there are no masks of the source asked for.
+    """
+    check_scores(rows, "the table given to the primary analysis")
+    chosen = _qualifying(rows, segmentation_source)
+    pairs = _pair_table(chosen)
+    if pairs.empty:
+        return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
+    unique = pairs.drop_duplicates("pair_id")
+    patients, drawn = patient_weights(
+        unique["patient_id"].tolist(),
+        unique["response"].tolist(),
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    # Row 0 is the sample itself, every patient once.
+    weights = np.vstack([np.ones(len(patients)), drawn])
+    cells = [
+        {"response": response, "method": method, **_cell(of_method, patients, weights)}
+        for response, group in _groups(pairs)
+        for method, of_method in group.groupby("label", sort=False)
+    ]
+    return pd.DataFrame(cells, columns=list(SUMMARY_COLUMNS))
+
+
+def _qualifying(rows: pd.DataFrame, source: str | None) -> pd.DataFrame:
+    """The rows that the primary analysis is about, with ``label`` and ``copy`` beside them."""
+    sources = list(dict.fromkeys(rows["segmentation_source"]))
+    if source is not None and source not in sources:
+        raise UnknownNameError("segmentation source", source, sources)
+    source = source if source is not None else (sources[0] if sources else "")
+    reference = rows["weights"] == "none"
+    named = np.where(rows["layer"] != "", "positive", "absolute")
+    keep = (
+        ((rows["target_choice"] == "predicted") | reference)
+        & (rows["region"] == PRIMARY_REGION)
+        & (rows["lesion"] == ALL)
+        & (rows["metric"] == PRIMARY_METRIC)
+        & (rows["segmentation_source"] == source)
+        & (rows["rectification"] == named)
+        & (rows["spans_surgery"].astype(str).str.lower() != "true")
+    )
+    chosen = rows[keep].copy()
+    chosen["copy"] = chosen["weights"].str.startswith("random")
+    chosen["label"] = _labels(chosen)
+    chosen["value"] = chosen["value"].where(chosen["status"] == OverlapStatus.OK)
+    chosen["response"] = chosen["response"].replace("", UNRATED)
+    _check_once(chosen)
+    return chosen
+
+
+def _check_once(chosen: pd.DataFrame) -> None:
+    """Refuse a table in which a map of a pair appears more than once."""
+    which_copy = chosen["weights"].where(chosen["copy"], "")
+    twice = chosen[chosen.assign(which=which_copy).duplicated(["label", "pair_id", "which"])]
+    if len(twice):
+        first = twice.iloc[0]
+        found = (f"{key} {sorted(set(chosen[key]))}" for key in ("run", "reduction", "weights"))
+        raise ManifestError(
+            f"the {first['label']} map of {first['pair_id']} with {first['weights']} weights has "
+            "more than one score; give the rows of one run and one reduction, the table has "
+            + ", ".join(found)
+        )
+
+
+def _labels(chosen: pd.DataFrame) -> pd.Series:
+    label = chosen["method"].where(
+        chosen["baseline"] == "", chosen["method"] + ":" + chosen["baseline"]
+    )
+    several = chosen.groupby(label)["layer"].transform("nunique") > 1
+    return label.where(~several, label + "@" + chosen["layer"])
+
+
+def _pair_table(chosen: pd.DataFrame) -> pd.DataFrame:
+    """One row a method and pair, with the mean over random-weight copies beside the value."""
+    keys = ["label", "pair_id"]
+    copies = chosen[chosen["copy"]]
+    of_pair = copies.groupby(keys)["value"].mean().rename("copy_value")
+    of_method = copies.groupby("label")["weights"].nunique().rename("n_copies")
+    pairs = chosen.loc[~chosen["copy"], [*keys, "patient_id", "response", "value", "chance"]]
+    pairs = pairs.join(of_pair, on=keys).join(of_method, on="label")
+    return pairs.fillna({"n_copies": 0})
+
+
+def _groups(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    found = set(pairs["response"])
+    order = [*map(str, RESPONSES), *sorted(found - {*RESPONSES, UNRATED}), UNRATED]
+    groups = [(name, pairs[pairs["response"] == name]) for name in order if name in found]
+    rated = pairs[pairs["response"] != UNRATED]
+    return groups if rated.empty else [*groups, (ALL, rated)]
+
+
+def _cell(pairs: pd.DataFrame, patients: list[str], weights: NDArray[np.float64]) -> dict[str, Any]:
+    """One response and method: the statistics of the sample, and their limits over the draws."""
+    defined = pairs[pairs["value"].notna()]
+    paired = defined[defined["copy_value"].notna()]
+    means = defined.groupby("patient_id")[["value", "chance"]].mean()
+    value, chance = _over_patients(means, patients)
+    own, copies = _over_patients(
+        paired.groupby("patient_id")[["value", "copy_value"]].mean(), patients
+    )
+    lift = _log2_ratio(weights @ value, weights @ chance)
+    gain = _log2_ratio(weights @ own, weights @ copies)
+    lift_interval, gain_interval = percentile_interval(lift[1:]), percentile_interval(gain[1:])
+    random = paired.groupby("patient_id")[["copy_value", "chance"]].mean().sum()
+    return {
+        "lift": lift[0],
+        "lift_low": lift_interval.low,
+        "lift_high": lift_interval.high,
+        "gain": gain[0],
+        "gain_low": gain_interval.low,
+        "gain_high": gain_interval.high,
+        "n_patients": len(means),
+        "n_pairs": len(defined),
+        "n_undefined": len(pairs) - len(defined),
+        "descriptive": len(means) < DESCRIPTIVE_BELOW,
+        "mean_value": means["value"].mean() if len(means) else math.nan,
+        "mean_chance": means["chance"].mean() if len(means) else math.nan,
+        "random_lift": _log2_ratio(random["copy_value"], random["chance"]).item(),
+        "n_copies": int(pairs["n_copies"].iloc[0]),
+        "n_gain_pairs": len(paired),
+        "n_resamples": lift_interval.n_defined,
+    }
+
+
+def _over_patients(means: pd.DataFrame, patients: list[str]) -> NDArray[np.float64]:
+    """(column, patient) patient means, 0 for patients without a defined pair.
+
+    The number of patients divides both sides of a ratio of means and is never needed.
+    """
+    return means.reindex(patients).fillna(0.0).to_numpy(dtype=np.float64).T
+
+
+def _log2_ratio(above: Any, below: Any) -> NDArray[np.float64]:
+    """log2(above / below): −∞ for 0 above, ∞ for 0 below, NaN for both."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log2(np.asarray(above, float) / np.asarray(below, float)))

@@ -1,0 +1,1 @@
+"""Training a network on a prepared store, and judging it on patients it never saw."""

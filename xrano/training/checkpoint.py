@@ -1,0 +1,98 @@
+"""Weights as safetensors, and what an interrupted training needs to go on unchanged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from xrano.atomic_files import write_atomically
+from xrano.channels import ChannelLayout
+from xrano.errors import CheckpointError
+from xrano.models.classifier import ResponseClassifier
+from xrano.models.factory import create_model
+
+
+def save_weights(
+    path: Path, weights: dict[str, Tensor], *, model: str, layout: ChannelLayout, num_classes: int
+) -> None:
+    """Write weights with the name and channels of their network."""
+    details = {"model": model, "sequences": list(layout.sequences), "num_classes": num_classes}
+    metadata = {"xrano": json.dumps(details, sort_keys=True)}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    write_atomically(path, lambda temporary: save_file(plain, temporary, metadata=metadata))
+
+
+def load_model(
+    path: Path, *, model: str | None = None, layout: ChannelLayout | None = None
+) -> ResponseClassifier:
+    """Make the network that a weight file belongs to and load it.
+
+    Args:
+        path: a file of :func:`save_weights`.
+        model: name that the network must have, if given.
+        layout: channels that it must have, if given.
+
+    Raises:
+        CheckpointError: if the file is missing or broken, of another network or of other
+            sequences, or its tensors do not fit.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            details = json.loads(file.metadata()["xrano"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a weight file of xrano: {error}") from error
+    stored = ChannelLayout(details["sequences"])
+    if model is not None and details["model"] != model:
+        raise CheckpointError(f"{path} holds a {details['model']}, the run's config says {model}")
+    if layout is not None and stored != layout:
+        raise CheckpointError(
+            f"{path} was trained on {', '.join(stored.sequences)}, the run's config says "
+            f"{', '.join(layout.sequences)}"
+        )
+    network = create_model(details["model"], stored, details["num_classes"])
+    load_weights(network, weights, path)
+    return network.eval()
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Load tensors into a network that must have exactly these.
+
+    Raises:
+        CheckpointError: naming how many tensors fit and the first that does not.
+    """
+    own = network.state_dict()
+    fit = [name for name in own if name in weights and weights[name].shape == own[name].shape]
+    wrong = sorted((set(own) | set(weights)) - set(fit))
+    if wrong:
+        raise CheckpointError(
+            f"{path} is of another architecture: {len(fit)} of {len(own)} tensors fit, "
+            f"the first that does not is {wrong[0]}"
+        )
+    network.load_state_dict(weights)
+
+
+def save_resume(path: Path, state: dict[str, Any]) -> None:
+    """Write the state of a training; tensors, numbers and strings only."""
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_resume(path: Path) -> dict[str, Any]:
+    """Read the state of a training; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: if the file is broken.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); delete it to train this fold from the start"
+        ) from error
+    return state

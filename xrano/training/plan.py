@@ -1,0 +1,56 @@
+"""What a training will be, in words, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from xrano.channels import ChannelLayout
+from xrano.data.store import open_store
+from xrano.errors import UnknownNameError
+from xrano.models.factory import MODELS
+from xrano.training.config import RunConfig
+from xrano.training.run import rated
+from xrano.training.step_time import estimate_epoch_seconds
+
+
+def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
+    """Network, data and the estimated time of an epoch on this machine's processor.
+
+    Args:
+        config: the run.
+        minutes: seconds in words.
+
+    Raises:
+        ManifestError: if the store is none.
+        UnknownNameError: for an unknown network.
+    """
+    store = open_store(Path(config.store))
+    if config.model.name not in MODELS:
+        raise UnknownNameError("model", config.model.name, MODELS)
+    layout = ChannelLayout(config.model.sequences)
+    pairs = len(rated(store.pairs)) * (config.n_folds - 1) / config.n_folds
+    training = int(pairs * (1 - config.validation_fraction))
+    size = "×".join(str(size) for size in store.grid.shape)
+    lines = [
+        f"{config.model.name} on {', '.join(layout.sequences)} of both scans, {size} voxels; "
+        f"about {training} training pairs a fold",
+    ]
+    if torch.cuda.is_available() and config.training.accelerator in ("auto", "cuda", "gpu"):
+        lines.append("training on the GPU; no estimate of its time")
+    else:
+        seconds = estimate_epoch_seconds(
+            config.model.name,
+            layout,
+            store.grid.shape,
+            pairs=training,
+            batch_size=config.training.batch_size,
+        )
+        most = minutes(seconds * config.training.epochs)
+        lines.append(
+            f"an epoch takes about {minutes(seconds)} on this machine, at most "
+            f"{config.training.epochs} epochs ({most}) a fold"
+        )
+    return "\n".join(lines)

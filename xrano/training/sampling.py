@@ -1,0 +1,69 @@
+"""The order in which a training epoch reads its pairs, drawn from (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Batches of row numbers: a shuffle, or a draw that shows every response equally often.
+
+    A last batch of one is left out: batch statistics of one sample with a last grid of one voxel
+    do not exist.
+
+    Args:
+        responses: class index of each row.
+        batch_size: rows in a batch.
+        balanced: whether to draw with replacement, each response with the same chance.
+        seed: with the epoch, decides the order.
+    """
+
+    def __init__(
+        self, responses: Sequence[int], batch_size: int, *, balanced: bool, seed: int
+    ) -> None:
+        self._responses = np.asarray(responses)
+        self._batch_size = batch_size
+        self._balanced = balanced
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Use the order of this epoch from now on."""
+        self._epoch = epoch
+
+    def _order(self) -> list[int]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        count = len(self._responses)
+        if not self._balanced:
+            return [int(row) for row in rng.permutation(count)]
+        frequency = np.bincount(self._responses)[self._responses]
+        chance = 1 / frequency
+        return [int(row) for row in rng.choice(count, size=count, p=chance / chance.sum())]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = self._order()
+        starts = range(0, len(order), self._batch_size)
+        batches = [order[start : start + self._batch_size] for start in starts]
+        yield from (batch for batch in batches if len(batch) > 1 or self._batch_size == 1)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self._responses), self._batch_size)
+        return whole + int(rest > 1 or (rest == 1 and self._batch_size == 1))
+
+
+def class_weights(responses: Sequence[int], num_classes: int) -> list[float]:
+    """Weights inverse to the frequency of each class, with mean 1 over the rows.
+
+    A class that does not occur gets weight 0: it cannot enter the loss.
+
+    Example:
+        >>> class_weights([0, 0, 0, 1], 3)
+        [0.6666666666666666, 2.0, 0.0]
+    """
+    counts = np.bincount(responses, minlength=num_classes)
+    present = counts > 0
+    weights = np.where(present, len(responses) / np.maximum(counts, 1) / present.sum(), 0.0)
+    return [float(weight) for weight in weights]

@@ -1,0 +1,291 @@
+"""Where a picture lies in the patient: planes, edges, letters, and sampling in world space.
+
+A *view* is one slice of an axis-aligned world grid, whatever the grid of the volumes that are
+drawn on it: flipped (LAS), anisotropic, or oblique. Volumes are carried to the view in world
+space, so the letters at its edges are true for every volume. Flips and permutations are read
+without interpolation; a grid that is oblique to the world axes is interpolated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from xrano.errors import GridMismatchError, UnknownNameError
+from xrano.geometry import Grid, Outside, resample
+from xrano.types import Mask
+
+ALIGNED_TOLERANCE_MM = 1e-3
+"""A grid is axis-aligned if none of its voxel axes strays further than this from a world axis."""
+
+_WORLD_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+class Plane(StrEnum):
+    """An anatomical plane, named for how it cuts the patient."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+
+    @property
+    def normal(self) -> int:
+        """World axis (0 x, 1 y, 2 z) that is constant in the plane."""
+        return {"axial": 2, "coronal": 1, "sagittal": 0}[self.value]
+
+    @property
+    def columns(self) -> int:
+        """World axis along the width of the picture."""
+        return 1 if self is Plane.SAGITTAL else 0
+
+    @property
+    def rows(self) -> int:
+        """World axis along the height of the picture; its positive end is at the top."""
+        return 1 if self is Plane.AXIAL else 2
+
+
+class Convention(StrEnum):
+    """From where the patient is looked at.
+
+    ``radiological``: the patient's left is on the right of the picture, and sagittal pictures have
+    the front on the left. ``neurological``: the patient's left is on the left, the front on the
+    right.
+    """
+
+    RADIOLOGICAL = "radiological"
+    NEUROLOGICAL = "neurological"
+
+
+@dataclass(frozen=True)
+class EdgeLetters:
+    """The anatomical direction that each edge of a picture faces: L R, A P, S I."""
+
+    left: str
+    right: str
+    top: str
+    bottom: str
+
+
+@dataclass(frozen=True, eq=False)
+class SliceView:
+    """One slice of the world, seen in one convention.
+
+    Args:
+        plane: which way it cuts.
+        convention: which side of the patient is on the left of the picture.
+        grid: axis-aligned RAS+ grid, one voxel thick along the plane's normal.
+    """
+
+    plane: Plane
+    convention: Convention
+    grid: Grid
+
+    @property
+    def mm(self) -> float:
+        """World millimetre of the slice along the plane's normal."""
+        return float(self.grid.affine[self.plane.normal, 3])
+
+    @property
+    def label(self) -> str:
+        """``z = +24 mm`` and so on."""
+        nearest = round(self.mm)
+        # The half-way case is kept as it is: a slice at 2.5 mm is at neither 2 nor 3.
+        text = f"{nearest:+d}" if abs(self.mm - nearest) < 0.05 else f"{self.mm:+.1f}"
+        return f"{'xyz'[self.plane.normal]} = {text.replace('-', '−')} mm"
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """World mm at the picture's left, right, bottom and top edge, as ``imshow`` takes them.
+
+        In the radiological convention the left edge has the larger coordinate.
+        """
+        low, high = self._edges(self.plane.columns)
+        bottom, top = self._edges(self.plane.rows)
+        left, right = (high, low) if self._mirrored else (low, high)
+        return left, right, bottom, top
+
+    @property
+    def size_mm(self) -> tuple[float, float]:
+        """Width and height of the picture in mm."""
+        left, right, bottom, top = self.extent
+        return abs(right - left), abs(top - bottom)
+
+    @property
+    def letters(self) -> EdgeLetters:
+        """The letter of each edge."""
+        low, high = _WORLD_LETTERS[self.plane.columns]
+        bottom, top = _WORLD_LETTERS[self.plane.rows]
+        left, right = (high, low) if self._mirrored else (low, high)
+        return EdgeLetters(left, right, top, bottom)
+
+    def sample(
+        self,
+        data: NDArray[Any],
+        source: Grid,
+        *,
+        order: Literal[0, 1] = 1,
+        outside: Outside = "zero",
+    ) -> NDArray[Any]:
+        """The values of a volume on this slice, ready for ``imshow(..., extent=view.extent)``.
+
+        Args:
+            data: (i, j, k) on ``source``.
+            source: grid of ``data``.
+            order: 1 trilinear (images, maps), 0 nearest (masks).
+            outside: value beyond the source, see :func:`xrano.geometry.resample`.
+
+        Returns:
+            (row, column) array: row 0 is the top of the picture, column 0 its left edge.
+
+        Raises:
+            GridMismatchError: if ``data`` does not have the shape of ``source``.
+        """
+        cut = resample(data, source, self.grid, order=order, outside=outside)
+        picture = cut.take(0, axis=self.plane.normal).T[::-1]
+        return np.ascontiguousarray(picture[:, ::-1] if self._mirrored else picture)
+
+    @property
+    def _mirrored(self) -> bool:
+        return self.convention is Convention.RADIOLOGICAL
+
+    def _edges(self, axis: int) -> tuple[float, float]:
+        spacing = self.grid.spacing[axis]
+        low = float(self.grid.affine[axis, 3]) - spacing / 2
+        return low, low + spacing * self.grid.shape[axis]
+
+
+def aligned_grid(grid: Grid, *, fine: bool = False) -> Grid:
+    """The axis-aligned RAS+ grid that covers a grid.
+
+    Args:
+        grid: any grid.
+        fine: sample a covering grid of an oblique one at its smallest spacing along every axis,
+            since thick oblique slices are cut at an angle; otherwise each world axis takes the
+            spacing of the voxel axis closest to it.
+
+    Returns:
+        The same voxel centres, flipped and permuted, if the grid is axis-aligned; otherwise a grid
+        over the box around its voxel centres.
+
+    Example:
+        >>> las = Grid((3, 4, 5), [[-2, 0, 0, 4], [0, 2, 0, 0], [0, 0, 6, 0], [0, 0, 0, 1]])
+        >>> aligned_grid(las)
+        Grid(shape=(3, 4, 5), affine=[2 0 0 0; 0 2 0 0; 0 0 6 0])
+    """
+    orientation = nib.orientations.io_orientation(grid.affine)
+    order = [int(axis) for axis in orientation[:, 0]]
+    shape = tuple(grid.shape[order.index(axis)] for axis in range(3))
+    spacing = np.array([grid.spacing[order.index(axis)] for axis in range(3)])
+    corners = np.stack(np.meshgrid(*[(0, size - 1) for size in grid.shape]), axis=-1)
+    world = grid.world(corners.reshape(-1, 3))
+    low, high = world.min(axis=0), world.max(axis=0)
+    steps = np.array(shape) - 1
+    astray = np.abs(grid.affine[:3, :3]) * (np.array(grid.shape) - 1)
+    astray[order, range(3)] = 0
+    if astray.max() > ALIGNED_TOLERANCE_MM:
+        spacing = np.full(3, spacing.min()) if fine else spacing
+        steps = np.maximum(np.rint((high - low) / spacing), 0)
+        low = (low + high - steps * spacing) / 2
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = low
+    return Grid((int(steps[0]) + 1, int(steps[1]) + 1, int(steps[2]) + 1), affine)
+
+
+def place_slice(
+    grid: Grid,
+    plane: str,
+    mm: float,
+    *,
+    convention: str = Convention.RADIOLOGICAL,
+    around: Mask | None = None,
+    margin_mm: float = 10.0,
+) -> SliceView:
+    """The view of a grid's slice that lies nearest to a world coordinate.
+
+    Args:
+        grid: grid of the volumes to be shown.
+        plane: ``axial``, ``coronal`` or ``sagittal``.
+        mm: world coordinate along the plane's normal.
+        convention: ``radiological`` or ``neurological``.
+        around: mask on ``grid`` (the brain) that the picture is cropped to; ``None`` or an empty
+            mask shows the whole field.
+        margin_mm: what the crop leaves around the mask.
+
+    Raises:
+        UnknownNameError: for an unknown plane or convention.
+        GridMismatchError: if the coordinate lies outside the grid, or the mask is not on it.
+    """
+    which, seen = parse_plane(plane), parse_convention(convention)
+    frame = aligned_grid(grid, fine=True)
+    start, shape = [0, 0, 0], list(frame.shape)
+    for axis, (low, high) in enumerate(_window(grid, frame, around, margin_mm)):
+        if axis != which.normal:
+            start[axis], shape[axis] = low, high - low
+    index = float(frame.voxel(np.full(3, float(mm)))[which.normal])
+    if not -0.5 <= index <= frame.shape[which.normal] - 0.5:
+        first = float(frame.affine[which.normal, 3])
+        last = first + frame.spacing[which.normal] * (frame.shape[which.normal] - 1)
+        raise GridMismatchError(
+            f"the {which} slice at {mm:g} mm lies outside the volume, which reaches from "
+            f"{first:g} to {last:g} mm"
+        )
+    start[which.normal] = min(max(round(index), 0), frame.shape[which.normal] - 1)
+    shape[which.normal] = 1
+    crop = frame.crop((start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
+    return SliceView(which, seen, crop)
+
+
+def parse_plane(name: str) -> Plane:
+    """A plane by name.
+
+    Raises:
+        UnknownNameError: if there is no such plane.
+    """
+    if name not in tuple(Plane):
+        raise UnknownNameError("plane", name, tuple(Plane))
+    return Plane(name)
+
+
+def parse_convention(name: str) -> Convention:
+    """A convention by name.
+
+    Raises:
+        UnknownNameError: if there is no such convention.
+    """
+    if name not in tuple(Convention):
+        raise UnknownNameError("convention", name, tuple(Convention))
+    return Convention(name)
+
+
+def _window(
+    grid: Grid, frame: Grid, around: Mask | None, margin_mm: float
+) -> list[tuple[int, int]]:
+    """First and one-past-last index of ``frame``, per axis, around a mask on ``grid``."""
+    if around is not None and around.shape != grid.shape:
+        raise GridMismatchError(f"a mask of shape {around.shape} for {grid}")
+    if around is None or not around.any():
+        return [(0, size) for size in frame.shape]
+    low, high = _world_box(around, grid)
+    first = np.floor(frame.voxel(low - margin_mm) + 0.5).astype(int)
+    last = np.ceil(frame.voxel(high + margin_mm) - 0.5).astype(int)
+    return [
+        (max(int(first[axis]), 0), min(int(last[axis]) + 1, frame.shape[axis])) for axis in range(3)
+    ]
+
+
+def _world_box(mask: Mask, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest world mm of the faces of a mask's voxels."""
+    # A linear coordinate takes its extremes at the first or last voxel of a line along k.
+    hit = mask.any(axis=2)
+    first = mask.argmax(axis=2)[hit]
+    last = mask.shape[2] - 1 - mask[:, :, ::-1].argmax(axis=2)[hit]
+    lines = np.argwhere(hit)
+    ends = np.concatenate([np.column_stack([lines, first]), np.column_stack([lines, last])])
+    world = grid.world(ends)
+    reach = np.abs(grid.affine[:3, :3]).sum(axis=1) / 2
+    return world.min(axis=0) - reach, world.max(axis=0) + reach
