@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -127,4 +129,15 @@ def open_run(root: str | Path, *, store: str | Path | None = None) -> OpenRun:
     Raises:
         ConfigError: if the folder is no run.
     """
+    _draw_figures_inline()
     return OpenRun(runs.open_run(Path(root), store=None if store is None else Path(store)))
+
+
+def _draw_figures_inline() -> None:
+    """Let a notebook show figures that do not belong to pyplot, as xrano's do not."""
+    if "IPython" not in sys.modules:
+        return
+    shell = sys.modules["IPython"].get_ipython()
+    if shell is not None:
+        pylabtools = import_module("IPython.core.pylabtools")
+        pylabtools.select_figure_formats(shell, {"png"})

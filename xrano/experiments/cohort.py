@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class CohortSettings:
     target: str = "predicted"
     copies: int = 3
     reduction: str = "sum"
-    attribution: AttributionSettings = AttributionSettings()
+    attribution: AttributionSettings = field(default_factory=AttributionSettings)
 
     def __post_init__(self) -> None:
         if self.copies < 0:

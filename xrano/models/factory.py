@@ -27,11 +27,15 @@ class ModelSpec:
     description: str
 
 
+MONAI_STEM = 7
+"""Size of the first convolution's kernel in MONAI's DenseNets."""
+
+
 def _densenet(
-    block_config: tuple[int, ...], *, init_features: int, growth_rate: int
+    block_config: tuple[int, ...], *, init_features: int, growth_rate: int, stem: int
 ) -> Callable[[int, int], nn.Module]:
     def build(in_channels: int, num_classes: int) -> nn.Module:
-        return DenseNet(
+        network = DenseNet(
             spatial_dims=3,
             in_channels=in_channels,
             out_channels=num_classes,
@@ -39,16 +43,30 @@ def _densenet(
             growth_rate=growth_rate,
             block_config=block_config,
         )
+        if stem != MONAI_STEM:
+            convolution = nn.Conv3d(
+                in_channels, init_features, stem, stride=2, padding=stem // 2, bias=False
+            )
+            nn.init.kaiming_normal_(convolution.weight)
+            network.features.conv0 = convolution
+        return network
 
     return build
 
 
 def _densenet_spec(
-    block_config: tuple[int, ...], description: str, *, init_features: int, growth_rate: int
+    block_config: tuple[int, ...],
+    description: str,
+    *,
+    init_features: int,
+    growth_rate: int,
+    stem: int = MONAI_STEM,
 ) -> ModelSpec:
     blocks = len(block_config)
     return ModelSpec(
-        build=_densenet(block_config, init_features=init_features, growth_rate=growth_rate),
+        build=_densenet(
+            block_config, init_features=init_features, growth_rate=growth_rate, stem=stem
+        ),
         # The paper takes the last dense block before its final norm; finer blocks follow.
         cam_layers=tuple(f"features.denseblock{index}" for index in range(blocks, 0, -1)),
         stride=4 * 2 ** (blocks - 1),
@@ -62,6 +80,8 @@ MODELS: Mapping[str, ModelSpec] = {
         "two dense blocks, stride 8: cells of 32 mm at 4 mm voxels, for the demo and tests",
         init_features=24,
         growth_rate=12,
+        # At 4 mm a kernel of 7 would span 28 mm, and take most of the time.
+        stem=3,
     ),
     "densenet121": _densenet_spec(
         (6, 12, 24, 16), "MONAI DenseNet121, stride 32", init_features=64, growth_rate=32

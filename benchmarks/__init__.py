@@ -1,0 +1,1 @@
+"""Measured side by side in one run: ``python -m benchmarks.NAME``. Times are quoted as ratios."""
