@@ -30,6 +30,16 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def json_text(value: Any) -> str:
+    """JSON with sorted keys and no NaN, so that equal content gives equal bytes.
+
+    Raises:
+        TypeError: for a value that JSON does not know.
+        ValueError: for NaN or infinity.
+    """
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: sorted keys, no NaN, so that equal content gives equal bytes."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    """Write :func:`json_text` atomically."""
+    write_text(path, json_text(value))

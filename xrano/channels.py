@@ -61,6 +61,8 @@ class ChannelLayout:
     sequences: tuple[str, ...]
 
     def __init__(self, sequences: Sequence[str]) -> None:
+        if isinstance(sequences, str):
+            raise ConfigError(f"a channel layout needs a list of sequences, got {sequences!r}")
         names = tuple(str(sequence) for sequence in sequences)
         if not names or len(set(names)) != len(names):
             raise ConfigError(f"a channel layout needs each sequence once, got {list(names)}")

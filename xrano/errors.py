@@ -69,3 +69,7 @@ class UnknownNameError(XranoError):
         self.kind = kind
         self.name = name
         self.choices = tuple(known)
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
+        # By default an exception is rebuilt from its message alone, which __init__ refuses.
+        return type(self), (self.kind, self.name, self.choices)

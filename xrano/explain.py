@@ -79,7 +79,13 @@ class Explainer:
         self._model = model
         self._requests = [MethodRequest.parse(method) for method in dict.fromkeys(methods)]
         self._settings = settings or AttributionSettings()
-        self._layout: ChannelLayout = require_explainable(model).layout
+        protocol = require_explainable(model)
+        if protocol.num_classes != len(RESPONSES):
+            raise ModelError(
+                f"the network must give one logit for each of {', '.join(RESPONSES)}, "
+                f"it gives {protocol.num_classes}"
+            )
+        self._layout: ChannelLayout = protocol.layout
         if any(request.method == "gradcam" for request in self._requests):
             find_layer(model, self._settings.layer)
         self.weights_sha256 = weights_hash(model)
@@ -117,10 +123,9 @@ class Explainer:
                 f"{pair.pair_id} has channels {', '.join(pair.layout.names)}, the network needs "
                 f"{', '.join(self._layout.names)}"
             )
-        device = next(self._model.parameters()).device
-        dtype = next(self._model.parameters()).dtype
-        inputs = torch.from_numpy(pair.inputs)[None].to(device, dtype)
-        brain = torch.from_numpy(pair.brain).to(device)
+        home = next(self._model.parameters(), torch.empty(0))
+        inputs = torch.from_numpy(pair.inputs)[None].to(home.device, home.dtype)
+        brain = torch.from_numpy(pair.brain).to(home.device)
         try:
             targets = _targets(target, pair)
             logits, attributions = attribute(
@@ -205,5 +210,7 @@ def weights_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().numpy().tobytes())
+        # As bytes, since numpy does not know bfloat16.
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(values.numpy().tobytes())
     return digest.hexdigest()

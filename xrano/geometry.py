@@ -31,8 +31,8 @@ class Grid:
     """A shape (i, j, k) and an affine (4, 4) to world millimetres.
 
     Raises:
-        GridMismatchError: if the shape is not three positive numbers or the affine not a finite,
-            invertible 4 x 4 matrix.
+        GridMismatchError: if the shape is not three positive whole numbers, or the affine not a
+            finite, invertible 4 x 4 matrix whose last row is 0 0 0 1.
 
     Example:
         >>> grid = Grid((4, 5, 6), np.diag([2.0, 2.0, 3.0, 1.0]))
@@ -46,10 +46,12 @@ class Grid:
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
         shape = tuple(int(size) for size in self.shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise GridMismatchError(f"a grid has three positive sizes, got {self.shape}")
+        if len(shape) != 3 or min(shape) < 1 or shape != tuple(self.shape):
+            raise GridMismatchError(f"a grid has three positive whole sizes, got {self.shape}")
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise GridMismatchError(f"an affine is a finite 4 x 4 matrix, got {affine.tolist()}")
+        if not np.allclose(affine[3], (0, 0, 0, 1), rtol=0, atol=1e-9):
+            raise GridMismatchError(f"an affine ends in the row 0 0 0 1, got {affine.tolist()}")
         if abs(np.linalg.det(affine[:3, :3])) < 1e-12:
             raise GridMismatchError(f"the affine cannot be inverted: {affine.tolist()}")
         affine.setflags(write=False)
@@ -190,16 +192,38 @@ def resample(
         return exact if order == 0 or data.dtype.kind == "f" else exact.astype(np.float32)
     if order == 1 and data.dtype.kind != "f":
         data = data.astype(np.float32)
-    stored = data.astype(np.uint8) if data.dtype == np.bool_ else data
+    # Only along an axis that both grids share can a whole face lie on the border.
+    faces_meet = outside == "zero" and bool((mapping[:3, :3] == 0).any())
     moved = ndimage.affine_transform(
-        stored,
+        data.astype(_COMPUTED_AS.get(data.dtype, data.dtype), copy=False),
         mapping[:3, :3],
         offset=mapping[:3, 3],
         output_shape=target.shape,
         order=order,
-        mode="nearest" if outside == "edge" else "constant",
-    )
-    return np.asarray(moved.astype(data.dtype, copy=False))
+        mode="nearest" if faces_meet or outside == "edge" else "constant",
+    ).astype(data.dtype, copy=False)
+    if faces_meet:
+        moved[~_reached(mapping, data.shape, target.shape)] = 0
+    return np.asarray(moved)
+
+
+_COMPUTED_AS = {np.dtype(np.bool_): np.uint8, np.dtype(np.float16): np.float32}
+"""Types that scipy cannot interpolate, and what stands in for them."""
+
+
+def _reached(mapping: Affine, source: tuple[int, ...], target: Shape3) -> Mask:
+    """Voxels of the target whose centre lies between the source's outermost voxel centres.
+
+    Rounding may put a centre 1e-15 beyond them; scipy's own ``constant`` mode then loses the
+    whole outer face of a grid that covers the same field at another spacing.
+    """
+    index = np.ogrid[: target[0], : target[1], : target[2]]
+    inside = np.ones(target, dtype=np.bool_)
+    for size, row in zip(source, mapping[:3], strict=True):
+        # Summed over the axes that matter alone, so that most sums stay lines.
+        position = sum((row[axis] * index[axis] for axis in np.flatnonzero(row[:3])), row[3])
+        inside &= (position >= -1e-6) & (position <= size - 1 + 1e-6)
+    return inside
 
 
 def _integer_crop(
@@ -253,4 +277,5 @@ def dilate_mm(mask: Mask, spacing: tuple[float, float, float], radius_mm: float)
     if not mask.any():
         return mask.copy()
     distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
-    return np.asarray(distance <= radius_mm)
+    # 3 x 1.1 mm is 3.3000000000000003: a voxel at the radius belongs, whatever the last bit says.
+    return np.asarray(distance <= radius_mm + 1e-6)

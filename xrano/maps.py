@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,8 +21,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from xrano.atomic_files import write_atomically, write_json
-from xrano.errors import GridMismatchError, UnknownNameError, VolumeError
+from xrano.atomic_files import json_text, write_atomically, write_json, write_text
+from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
 from xrano.geometry import Grid, Outside, as_shape, image_grid, resample
 from xrano.types import Volume
 
@@ -60,7 +61,7 @@ class AttributionMap:
 
     Raises:
         GridMismatchError: if data, grid and channels do not fit together.
-        VolumeError: if a value is NaN or infinite.
+        VolumeError: if a value is NaN or infinite as float32.
     """
 
     data: NDArray[np.float32]
@@ -75,12 +76,14 @@ class AttributionMap:
                 f"a map on {self.grid} with channels {self.channels} needs shape {expected}, "
                 f"got {self.data.shape}"
             )
-        if not np.isfinite(self.data).all():
+        with np.errstate(over="ignore"):
+            data = np.asarray(self.data, dtype=np.float32)
+        if not np.isfinite(data).all():
             raise VolumeError(
                 f"the {self.meta.get('method', '')} map of {self.meta.get('pair_id', 'a pair')} "
-                "holds NaN or infinite values"
+                "holds NaN or infinite values, or some too large for float32"
             )
-        object.__setattr__(self, "data", np.asarray(self.data, dtype=np.float32))
+        object.__setattr__(self, "data", data)
 
     @property
     def coarse(self) -> bool:
@@ -105,6 +108,7 @@ class AttributionMap:
 
         Raises:
             UnknownNameError: for an unknown rectification, reduction or channel.
+            ConfigError: if no channel is named.
 
         Example:
             >>> grid = Grid((1, 1, 2), np.eye(4))
@@ -116,6 +120,8 @@ class AttributionMap:
             [0.0, 1.0]
         """
         wanted = self.channels if channels is None else channels
+        if not wanted:
+            raise ConfigError(f"name at least one channel of {', '.join(self.channels)}")
         for name in wanted:
             if name not in self.channels:
                 raise UnknownNameError("channel", name, self.channels)
@@ -143,8 +149,15 @@ class AttributionMap:
 
     @property
     def stem(self) -> str:
-        """The file's BIDS-derivatives name without suffix, relative to the output folder."""
+        """The file's BIDS-derivatives name without suffix, relative to the output folder.
+
+        Raises:
+            ConfigError: if ``meta`` lacks what the name is made of.
+        """
         meta = self.meta
+        missing = [name for name in _NAMED_BY if not meta.get(name)]
+        if missing:
+            raise ConfigError(f"a map needs {', '.join(missing)} in its meta to be named")
         patient, session = _alphanumeric(meta["patient_id"]), _alphanumeric(meta["current"])
         base = meta.get("baseline") or ""
         what = _alphanumeric(f"{meta['method']} {base} {meta['target_name']}")
@@ -167,16 +180,25 @@ class AttributionMap:
 
         Raises:
             GridMismatchError: if the reference lies on another grid.
+            ConfigError: if ``meta`` lacks what the name is made of, or holds no JSON values.
         """
         folder = Path(folder)
         path = folder / f"{self.stem}.nii.gz"
         image = self._image(reference)
-        sidecar = {**self.meta, "channels": list(self.channels), "grid": list(self.grid.shape)}
+        sidecar = self._sidecar(path.name)
         write_description(folder)
+        # A map with a sidecar is a whole map: an older one goes first, the new one comes last.
+        sidecar_path(path).unlink(missing_ok=True)
         write_atomically(path, lambda temporary: nib.save(image, temporary))
-        # The sidecar comes last: a map with a sidecar is a whole map.
-        write_json(sidecar_path(path), sidecar)
+        write_text(sidecar_path(path), sidecar)
         return path
+
+    def _sidecar(self, name: str) -> str:
+        content = {**self.meta, "channels": list(self.channels), "grid": list(self.grid.shape)}
+        try:
+            return json_text(content)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the meta of {name} must hold JSON values: {error}") from error
 
     def _image(self, reference: nib.Nifti1Image | None) -> nib.Nifti1Image:
         data = self.data[0] if len(self.channels) == 1 else np.moveaxis(self.data, 0, -1)
@@ -217,7 +239,7 @@ def load_map(path: Path) -> AttributionMap:
     """Read a map written by :meth:`AttributionMap.save`.
 
     Raises:
-        VolumeError: if the image or its sidecar is missing or broken.
+        VolumeError: if the image or its sidecar is missing or broken, or one is not the other's.
     """
     path = Path(path)
     sidecar = sidecar_path(path)
@@ -227,13 +249,23 @@ def load_map(path: Path) -> AttributionMap:
         meta = json.loads(sidecar.read_text(encoding="utf-8"))
         image: Any = nib.load(path)
         data = np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except _UNREADABLE as error:
         raise VolumeError(f"cannot read the map {path}: {error}") from error
-    channels = tuple(meta.pop("channels", ()))
+    if not isinstance(meta, dict) or "channels" not in meta:
+        raise VolumeError(f"{sidecar} names no channels: not the sidecar of an xrano map")
+    channels = tuple(meta.pop("channels"))
     meta.pop("grid", None)
     data = data[None] if data.ndim == 3 else np.moveaxis(data, -1, 0)
-    grid = Grid(as_shape(data.shape[1:]), image.affine)
-    return AttributionMap(np.ascontiguousarray(data), grid, channels, meta)
+    try:
+        grid = Grid(as_shape(data.shape[1:]), image.affine)
+        return AttributionMap(np.ascontiguousarray(data), grid, channels, meta)
+    except (GridMismatchError, VolumeError) as error:
+        raise VolumeError(f"cannot read the map {path}: {error}") from error
+
+
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError)
+
+_NAMED_BY = ("patient_id", "prior", "current", "method", "target_name")
 
 
 def find_maps(folder: Path) -> list[Path]:
@@ -261,6 +293,12 @@ def write_description(folder: Path) -> None:
 
 
 def _alphanumeric(text: str) -> str:
-    """A BIDS label: letters and digits only, words joined in camel case."""
-    words = re.findall(r"[A-Za-z0-9]+", str(text))
-    return "".join([words[0], *(word[0].upper() + word[1:] for word in words[1:])]) if words else ""
+    """A BIDS label: letters and digits only, words joined in camel case, numbers by an x.
+
+    Without the x, layers ``net.1.10`` and ``net.11.0`` would write one file.
+    """
+    label = ""
+    for word in re.findall(r"[A-Za-z0-9]+", str(text)):
+        between = "x" if label[-1:].isdigit() and word[0].isdigit() else ""
+        label += between + (word[0].upper() + word[1:] if label else word)
+    return label

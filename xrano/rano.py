@@ -149,13 +149,19 @@ def rate(
         return Response.PD
     if current == 0:
         return Response.CR if rano_baseline > 0 else Response.SD
-    measurable = current >= thresholds.measurable
+    measurable = _at_least(current, thresholds.measurable)
     # At nadir 0 the ratio would be infinite: any measurable disease has come back (row 4).
-    if measurable and current >= thresholds.progression * nadir:
+    if measurable and _at_least(current, thresholds.progression * nadir):
         return Response.PD
-    if rano_baseline >= thresholds.measurable and current <= thresholds.response * rano_baseline:
+    responded = _at_least(thresholds.response * rano_baseline, current)
+    if responded and _at_least(rano_baseline, thresholds.measurable):
         return Response.PR
     return Response.SD
+
+
+def _at_least(value: float, threshold: float) -> bool:
+    # 0.35 x 3 is 1.0499999999999998: a rating at the threshold must not hang on the last bit.
+    return value >= threshold or math.isclose(value, threshold, rel_tol=1e-9)
 
 
 def rate_course(

@@ -70,7 +70,8 @@ def class_gradients(
     leaf = inputs.detach().clone().requires_grad_(by_input)
     handle = layer.register_forward_hook(capture) if layer is not None else None
     try:
-        logits = require_logits(model(leaf), model, len(inputs))
+        # A network may work in place on what it is given, which a leaf does not allow.
+        logits = require_logits(model(leaf.clone()), model, len(inputs))
     finally:
         if handle is not None:
             handle.remove()

@@ -64,8 +64,8 @@ def integrated_gradients(
         _accumulate(model, baseline, difference, alphas[part], weights[part], totals)
     with torch.no_grad():
         # One by one: a batch of two would cost the memory that the chunk was chosen to save.
-        end = require_logits(model(inputs), model, 1)[0].double()
-        begin = require_logits(model(baseline), model, 1)[0].double()
+        end = require_logits(model(inputs.clone()), model, 1)[0].double()
+        begin = require_logits(model(baseline.clone()), model, 1)[0].double()
     maps = {target: (total * difference)[0] for target, total in totals.items()}
     gaps = {
         target: float(maps[target].double().sum() - (end[target] - begin[target]))
@@ -86,7 +86,7 @@ def _accumulate(
     alpha = torch.as_tensor(alphas, dtype=baseline.dtype, device=baseline.device).view(view)
     weight = torch.as_tensor(weights, dtype=baseline.dtype, device=baseline.device).view(view)
     points = (baseline + alpha * difference).requires_grad_(True)
-    logits = require_logits(model(points), model, len(points))
+    logits = require_logits(model(points.clone()), model, len(points))
     for position, target in enumerate(totals):
         last = position == len(totals) - 1
         (gradient,) = torch.autograd.grad(logits[:, target].sum(), points, retain_graph=not last)

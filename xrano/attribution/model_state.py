@@ -21,11 +21,12 @@ def explaining(model: nn.Module) -> Iterator[None]:
     """
     modes = {name: module.training for name, module in model.named_modules()}
     wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    devices = {parameter.device.index for parameter in model.parameters() if parameter.is_cuda}
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        with torch.random.fork_rng(devices=sorted(devices)), torch.enable_grad():
             yield
     finally:
         for name, module in model.named_modules():

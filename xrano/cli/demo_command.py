@@ -12,7 +12,7 @@ def run(out: Path = Path("xrano-demo"), patients: int = 96, seed: int = 0, copie
 
     Args:
         out: folder for everything that is made.
-        patients: phantom patients; a quarter of them is held out.
+        patients: phantom patients; a fifth of them is held out.
         seed: of the phantom and the training.
         copies: random-weight copies of the network, the reference for the gain.
     """

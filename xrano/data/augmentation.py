@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms.compose import Compose
+from monai.transforms.croppad.array import BorderPad, RandSpatialCrop
 from monai.transforms.intensity.array import RandGaussianNoise, RandScaleIntensity
 from monai.transforms.spatial.array import RandAffine, RandFlip
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class AugmentationConfig:
 
     ``flip``: probability of a left-right flip. ``scale``: intensities times 1 ± scale.
     ``noise``: SD of added noise, in units of the healthy tissue's SD. ``affine``: probability of
-    a rotation up to ``rotation_deg`` and a zoom up to ``zoom``.
+    a rotation up to ``rotation_deg`` and a zoom up to ``zoom``. ``shift``: whole voxels by which
+    both scans may be moved along each axis.
     """
 
     flip: float = 0.5
@@ -33,6 +35,7 @@ class AugmentationConfig:
     affine: float = 0.2
     rotation_deg: float = 6.0
     zoom: float = 0.05
+    shift: int = 0
 
 
 class Augmentation:
@@ -44,26 +47,37 @@ class Augmentation:
 
     def __init__(self, config: AugmentationConfig) -> None:
         angle = np.deg2rad(config.rotation_deg)
+        self._shift = config.shift
+        self._pad = BorderPad(spatial_border=config.shift)
+        affine = RandAffine(
+            prob=config.affine,
+            rotate_range=(angle,) * 3,
+            scale_range=(config.zoom,) * 3,
+            mode="bilinear",
+            padding_mode="zeros",
+        )
         self._geometry = Compose(
             [
                 RandFlip(prob=config.flip, spatial_axis=0),
-                RandAffine(
-                    prob=config.affine,
-                    rotate_range=(angle,) * 3,
-                    scale_range=(config.zoom,) * 3,
-                    mode="bilinear",
-                    padding_mode="zeros",
-                ),
+                # A MONAI transform of probability 0 still costs a copy.
+                *([affine] if config.affine else []),
                 RandScaleIntensity(factors=config.scale, prob=0.9 if config.scale else 0.0),
             ]
         )
-        self._noise = RandGaussianNoise(prob=0.9 if config.noise else 0.0, std=config.noise)
+        self._noise = RandGaussianNoise(prob=0.9, std=config.noise) if config.noise else None
 
     def __call__(self, inputs: NDArray[np.float32], seed: int) -> Tensor:
         """A changed copy of ``(channel, i, j, k)``; background stays exactly zero."""
         self._geometry.set_random_state(seed=seed % 2**32)
-        self._noise.set_random_state(seed=(seed + 1) % 2**32)
         moved = _plain(self._geometry(inputs))
+        if self._shift:
+            crop = RandSpatialCrop(roi_size=inputs.shape[1:], random_size=False)
+            crop.set_random_state(seed=(seed + 2) % 2**32)
+            moved = _plain(crop(self._pad(moved)))
+        if self._noise is None:
+            # Where the draw was to do nothing, MONAI hands the input itself back.
+            return moved.clone() if np.may_share_memory(moved.numpy(), inputs) else moved
+        self._noise.set_random_state(seed=(seed + 1) % 2**32)
         return torch.where(moved != 0, _plain(self._noise(moved)), 0.0)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from xrano.data.volumes import read_mask, read_scan
 from xrano.errors import ManifestError, VolumeError
-from xrano.geometry import Grid, bounding_box, resample, to_ras
+from xrano.geometry import Grid, as_shape, index_map, to_ras
 from xrano.types import Mask
 
 SKULL_STRIPPED_SHARE = 0.6
@@ -17,24 +19,37 @@ SKULL_STRIPPED_SHARE = 0.6
 
 
 def common_grid(rows: Iterable[Mapping[str, Any]], names: tuple[str, ...], spacing: float) -> Grid:
-    """The RAS+ grid of the first scan, at a spacing, cropped to the union of all brains.
+    """The RAS+ grid of the first scan, at a spacing, cut to the union of all brains and a voxel.
+
+    A brain that reaches beyond the first scan's field of view is not cut off: the grid grows.
 
     Raises:
         ManifestError: if there is no session.
         VolumeError: if a scan cannot be read or shows a skull and has no brain mask.
     """
     base: Grid | None = None
-    union: Mask | None = None
+    first, last = np.full(3, np.inf), np.full(3, -np.inf)
     for row in rows:
         brain, grid = read_brain(row, names)
-        if base is None or union is None:
+        if base is None:
             base = respaced(grid, spacing) if spacing else grid
-            union = np.zeros(base.shape, dtype=bool)
-        union |= resample(brain, grid, base, order=0)
-    if base is None or union is None:
+        low, high = _extent(brain, grid, base)
+        first, last = np.minimum(first, low), np.maximum(last, high)
+    if base is None:
         raise ManifestError("there is no session to prepare")
-    start, shape = bounding_box(union, margin=1)
-    return base.crop(start, shape)
+    start, shape = first.astype(int) - 1, (last - first).astype(int) + 3
+    return base.crop(as_shape(start.tolist()), as_shape(shape.tolist()))
+
+
+def _extent(brain: Mask, grid: Grid, base: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First and last voxel of ``base`` that a brain on ``grid`` touches, per axis."""
+    mapping = index_map(base, grid)
+    centres = nib.affines.apply_affine(mapping, np.argwhere(brain))
+    reach = np.abs(mapping[:3, :3]).sum(axis=1) / 2
+    # Voxel n of the base spans n − 1/2 to n + 1/2; the little more forgives rounding.
+    low = np.floor(centres.min(axis=0) - reach + 0.5 + 1e-6)
+    high = np.ceil(centres.max(axis=0) + reach - 0.5 - 1e-6)
+    return low, high
 
 
 def respaced(grid: Grid, spacing: float) -> Grid:
@@ -50,12 +65,17 @@ def read_brain(row: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Mask, Gr
     """The brain of a session in RAS+: its mask, or the voxels that are not zero.
 
     Raises:
-        VolumeError: if no mask is given and the scan shows more than a brain.
+        VolumeError: if no mask is given and the scan shows more than a brain, or there is none.
     """
     if row.get("brain_mask"):
         mask = read_mask(row["brain_mask"])
         return to_ras(mask.mask, mask.grid.affine)
-    first = next(row[name] for name in names if row[name])
+    first = next((row[name] for name in names if row[name]), None)
+    if first is None:
+        raise VolumeError(
+            f"{row['patient_id']} {row['session_id']} has neither an image of "
+            f"{', '.join(names) or 'any sequence'} nor a brain mask"
+        )
     scan = read_scan(first)
     brain = scan.data != 0
     if brain.mean() > SKULL_STRIPPED_SHARE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         layout: the channels wanted.
         augmentation: random changes for training; none if not given.
         seed: of the random changes.
+        cache_gb: normalised pairs are kept in memory up to this size.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         *,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        cache_gb: float = 0.0,
     ) -> None:
         self.store = store
         self.pairs = pairs.reset_index(drop=True)
@@ -47,6 +50,9 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         self.seed = seed
         self._records: list[dict[Any, Any]] = self.pairs.to_dict("records")
         self._epoch = 0
+        self._cache: dict[int, PairVolumes] = {}
+        pair_bytes = 4 * len(layout) * math.prod(store.grid.shape)
+        self._cached_pairs = int(cache_gb * 1e9 // pair_bytes)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -57,12 +63,17 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
 
     def volumes(self, row: int) -> PairVolumes:
         """The pair itself, without augmentation."""
-        return load_pair(self.store, self._records[row], self.layout)
+        if row in self._cache:
+            return self._cache[row]
+        pair = load_pair(self.store, self._records[row], self.layout)
+        if len(self._cache) < self._cached_pairs:
+            self._cache[row] = pair
+        return pair
 
     def __getitem__(self, row: int) -> tuple[Tensor, int, int]:
         pair = self.volumes(row)
         if self.augmentation is None:
-            inputs = torch.from_numpy(pair.inputs)
+            inputs = torch.from_numpy(pair.inputs.copy() if self._cached_pairs else pair.inputs)
         else:
             inputs = self.augmentation(pair.inputs, _mix(self.seed, self._epoch, row))
         return inputs, class_index(pair.response), row

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.pairs import build_pairs
+from xrano.data.pairs import ExclusionReason, build_pairs
 from xrano.data.prepare import prepare_cohort
 from xrano.data.prepare_settings import PrepareSettings
 from xrano.data.tables import (
+    EXCLUSION_COLUMNS,
     SEGMENTATION_COLUMNS,
+    read_exclusions,
     read_pairs,
     read_segmentations,
     read_sessions,
+    sequence_columns,
     write_table,
 )
 from xrano.errors import ManifestError
@@ -30,6 +33,9 @@ def prepare_index(
     progress: Progress = quiet,
 ) -> tuple[Grid, int]:
     """Prepare what a folder of tables lists.
+
+    Pairs with a session without any image (LUMIERE has sessions of raw scans only) are left out;
+    the store's ``exclusions.csv`` says so, beside what the index excluded.
 
     Args:
         index: folder with ``sessions.csv``, perhaps ``segmentations.csv`` and ``pairs.csv``.
@@ -56,8 +62,42 @@ def prepare_index(
         segmentations = read_segmentations(index / "segmentations.csv")
     if (index / "pairs.csv").is_file() and not unrated:
         pairs = read_pairs(index / "pairs.csv")
+        exclusions = pd.DataFrame(columns=list(EXCLUSION_COLUMNS))
+        if (index / "exclusions.csv").is_file():
+            exclusions = read_exclusions(index / "exclusions.csv")
     else:
         pairs, exclusions = build_pairs(sessions, unrated="include" if unrated else "exclude")
-        write_table(out / "exclusions.csv", exclusions)
+    pairs, imageless = _with_images(pairs, sessions)
     grid = prepare_cohort(sessions, segmentations, pairs, out, settings, progress=progress)
+    write_table(out / "exclusions.csv", pd.concat([exclusions, imageless], ignore_index=True))
     return grid, len(pairs)
+
+
+def _with_images(pairs: pd.DataFrame, sessions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The pairs of which both sessions have some image, and the exclusions of the others."""
+    names = sequence_columns(sessions)
+    imaged = {
+        (row["patient_id"], row["session_id"])
+        for row in sessions.to_dict("records")
+        if any(row[name] for name in names)
+    }
+    known = set(zip(sessions["patient_id"], sessions["session_id"], strict=True))
+    keep, exclusions = [], []
+    for pair in pairs.to_dict("records"):
+        lacking = [
+            f"{role} {pair[f'{role}_session']} has no image"
+            for role in ("prior", "current")
+            if (pair["patient_id"], pair[f"{role}_session"]) in known - imaged
+        ]
+        keep.append(not lacking)
+        if lacking:
+            exclusions.append(
+                {
+                    "patient_id": pair["patient_id"],
+                    "session_id": pair["current_session"],
+                    "detail": "; ".join(lacking),
+                    "reason": str(ExclusionReason.MISSING_SEQUENCE),
+                }
+            )
+    kept = pairs[pd.Series(keep, index=pairs.index, dtype=bool)].reset_index(drop=True)
+    return kept, pd.DataFrame(exclusions, columns=list(EXCLUSION_COLUMNS))

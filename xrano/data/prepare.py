@@ -26,17 +26,19 @@ from xrano.data.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
 from xrano.data.pair_volumes import session_pair_statistics
 from xrano.data.prepare_settings import PrepareSettings
 from xrano.data.store import (
+    FORMAT,
     PreparedSession,
     read_details,
     read_prepared,
     session_path,
+    unmark,
     write_manifest,
     write_prepared,
 )
 from xrano.data.tables import sequence_columns, write_table
 from xrano.data.volumes import Scan, read_labels, read_mask, read_scan, require_on_grid
 from xrano.errors import CheckpointError, ManifestError, VolumeError
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid, resample, to_ras
 from xrano.progress import Progress, quiet
 from xrano.types import Mask
 
@@ -53,7 +55,7 @@ def prepare_cohort(
     """Write a prepared store of all sessions that take part in a pair.
 
     A session whose file is already there, made from the same files with the same settings, is
-    not made again.
+    not made again. ``store.json`` comes last, and goes first where a store is made anew.
 
     Args:
         sessions: the sessions table, image paths absolute.
@@ -87,6 +89,7 @@ def prepare_cohort(
         volumes += _prepare_one(row, labelled, names, grid, settings, out)
     measured = progress(pairs.to_dict("records"), "normalising")
     statistics = _pair_statistics(measured, grid, settings, out)
+    unmark(out)
     write_table(out / "sessions.csv", used)
     write_table(out / "segmentations.csv", segmentations)
     write_table(out / "pairs.csv", pairs)
@@ -138,6 +141,7 @@ def _prepare_one(
         volumes: list[dict[str, object]] = json.loads(cached.read_text(encoding="utf-8"))
         return volumes
     session, volumes = prepare_session(row, segmentations, names, grid, key=key)
+    unmark(out)
     write_json(cached, volumes)
     write_prepared(path, session, grid)
     return volumes
@@ -211,12 +215,14 @@ def prepare_session(
 
 def _to_grid(scan: Scan, grid: Grid, brain: Mask) -> tuple[NDArray[np.float16], float]:
     """A scan on the grid as float16 with its scale: the 99.9th percentile of the brain is 1."""
+    # Turned first, so that axis n of the scan is axis n of the grid.
+    data, source = to_ras(scan.data, scan.grid.affine)
     # Without a smoothing as wide as the new voxels, coarse sampling would alias.
-    ratio = np.array(grid.spacing) / np.array(scan.grid.spacing)
+    ratio = np.array(grid.spacing) / np.array(source.spacing)
     sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / 2.355
-    coarser = bool((ratio > 1.01).any())
-    data = ndimage.gaussian_filter(scan.data, sigma) if coarser else scan.data
-    moved = resample(data, scan.grid, grid)
+    if (ratio > 1.01).any():
+        data = ndimage.gaussian_filter(data, sigma)
+    moved = resample(data, source, grid)
     scale = float(np.percentile(np.abs(moved[brain]), 99.9)) if brain.any() else 0.0
     if not scale > 0:
         raise VolumeError(f"{scan.path} shows nothing inside the brain")
@@ -233,13 +239,16 @@ def _pair_statistics(
             read_prepared(session_path(out, pair["patient_id"], pair[role]))
             for role in ("prior_session", "current_session")
         )
-        found[pair["pair_id"]] = session_pair_statistics(
-            prior,
-            current,
-            grid.spacing,
-            normalisation=settings.normalisation,
-            margin_mm=settings.margin_mm,
-        )
+        try:
+            found[pair["pair_id"]] = session_pair_statistics(
+                prior,
+                current,
+                grid.spacing,
+                normalisation=settings.normalisation,
+                margin_mm=settings.margin_mm,
+            )
+        except VolumeError as error:
+            raise VolumeError(f"{pair['pair_id']}: {error}") from error
     return {
         "normalisation": settings.normalisation,
         "margin_mm": settings.margin_mm,
@@ -261,12 +270,15 @@ def _input_key(
     grid: Grid,
     settings: PrepareSettings,
 ) -> str:
-    """A hash of the files (name, size, change time), the grid and the settings."""
-    paths = [row[name] for name in (*names, "brain_mask") if row.get(name)]
-    paths += [item["path"] for item in segmentations]
+    """A hash of the files (use, name, size, change time), the grid and the settings."""
+    paths = [([name], row[name]) for name in (*names, "brain_mask") if row.get(name)]
+    for item in segmentations:
+        path = Path(item["path"])
+        uses = [item["source"], item["scheme"]]
+        paths += [(uses, str(path)), (uses, str(path.with_name(MEASURED_VOLUMES)))]
     files = []
-    for path in paths:
-        status = Path(path).stat() if Path(path).is_file() else None
-        files.append([path, status and status.st_size, status and status.st_mtime_ns])
-    made_from = [files, grid.shape, grid.affine.tolist(), asdict(settings)]
+    for use, name in paths:
+        status = Path(name).stat() if Path(name).is_file() else None
+        files.append([use, name, status and status.st_size, status and status.st_mtime_ns])
+    made_from = [FORMAT, files, grid.shape, grid.affine.tolist(), asdict(settings)]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()

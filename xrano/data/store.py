@@ -84,10 +84,13 @@ def read_details(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="np") as file:
             details: dict[str, Any] = json.loads(file.metadata()["xrano"])
+        lacking = {"patient_id", "session_id", "sequences", "schemes", "scale", "key"} - {*details}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a whole session file ({error}); run xrano prepare again"
         ) from error
+    if lacking:
+        raise CheckpointError(f"{path} is not a session file: it lacks {', '.join(sorted(lacking))}")
     return details
 
 
@@ -106,7 +109,7 @@ def read_prepared(path: Path, sequences: tuple[str, ...] | None = None) -> Prepa
     wanted = tuple(details["sequences"]) if sequences is None else sequences
     for name in wanted:
         if name not in details["sequences"]:
-            raise UnknownNameError(f"sequence in {path.name}:", name, details["sequences"])
+            raise UnknownNameError(f"sequence in {path}:", name, details["sequences"])
     with safe_open(path, framework="np") as file:
         return PreparedSession(
             patient_id=details["patient_id"],
@@ -145,7 +148,8 @@ class Store:
     @property
     def volumes(self) -> pd.DataFrame:
         """Volumes in ml: patient_id, session_id, source, region, ml."""
-        return pd.read_csv(self.root / "volumes.csv", keep_default_na=False)
+        words = dict.fromkeys(("patient_id", "session_id", "source", "region"), "str")
+        return pd.read_csv(self.root / "volumes.csv", keep_default_na=False, dtype=words)
 
     def session_path(self, patient_id: str, session_id: str) -> Path:
         """The file of one session."""
@@ -170,6 +174,11 @@ def write_manifest(
     write_json(root / "store.json", manifest)
 
 
+def unmark(root: Path) -> None:
+    """Remove ``store.json`` before a store is changed: what is there is no whole store any more."""
+    (root / "store.json").unlink(missing_ok=True)
+
+
 def open_store(root: Path) -> Store:
     """Open a prepared store.
 
@@ -185,12 +194,17 @@ def open_store(root: Path) -> Store:
         )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise ManifestError(
+                f"{path} has format {manifest['format']}, this version reads {FORMAT}: prepare "
+                "again"
+            )
         statistics = json.loads((root / "statistics.json").read_text(encoding="utf-8"))
         grid = Grid(as_shape(manifest["grid"]["shape"]), np.array(manifest["grid"]["affine"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise ManifestError(f"{path} cannot be read: {error}") from error
-    if manifest["format"] != FORMAT:
+        return Store(root, grid, tuple(manifest["sequences"]), manifest["settings"], statistics)
+    except ManifestError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(
-            f"{path} has format {manifest['format']}, this version reads {FORMAT}: prepare again"
-        )
-    return Store(root, grid, tuple(manifest["sequences"]), manifest["settings"], statistics)
+            f"{path} cannot be read ({type(error).__name__}: {error}); run xrano prepare again"
+        ) from error

@@ -19,7 +19,7 @@ import pandas as pd
 from xrano.atomic_files import write_json
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
-from xrano.errors import ConfigError
+from xrano.errors import ConfigError, ManifestError
 from xrano.experiments.explained_pairs import explainers_by_fold
 from xrano.explain import Explainer
 from xrano.maps import AttributionMap
@@ -29,7 +29,7 @@ from xrano.scoring.reference_maps import change_map
 from xrano.scoring.rows import default_rectification, score_map
 from xrano.scoring.score_table import score_table, write_scores
 from xrano.training.random_copies import random_copy
-from xrano.training.run import Run, rated
+from xrano.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class CohortSettings:
 def score_cohort(
     run: Run, out: Path, settings: CohortSettings | None = None, *, progress: Progress = quiet
 ) -> pd.DataFrame:
-    """Score all rated test pairs of the trained folds; the table is also written.
+    """Score all test pairs of the trained folds; the table is also written.
 
     Args:
         run: a trained run.
@@ -67,13 +67,16 @@ def score_cohort(
 
     Raises:
         UnknownNameError: for an unknown method or target.
+        ManifestError: if there is no pair to score.
     """
     settings = settings or CohortSettings()
     tested = {
         patient for fold in run.trained_folds for patient in run.splits["folds"][fold]["test"]
     }
-    pairs = rated(run.pairs())
+    pairs = run.pairs()
     records = pairs[pairs["patient_id"].isin(tested)].to_dict("records")
+    if not records:
+        raise ManifestError(f"{run.root} has no held-out pair to score: train a fold first")
     explainers = _explainers(run, tested, settings)
     rows: list[dict[str, Any]] = []
     for record in progress(records, "explaining and scoring"):

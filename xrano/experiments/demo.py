@@ -45,7 +45,7 @@ def run_demo(
 
     Args:
         out: folder for everything.
-        patients: phantom patients; a quarter is held out.
+        patients: phantom patients; a fifth is held out.
         seed: of phantom and training.
         copies: random-weight copies.
         progress: how to show progress.
@@ -61,12 +61,12 @@ def run_demo(
         f"volumetric rule with a margin of {settings.margin:.0%} at each threshold"
     )
     make_store(out, settings, progress)
-    say("2/5  training a small DenseNet on three quarters of the patients")
+    say("2/5  training a small DenseNet on four fifths of the patients")
     run = train_run(demo_config(out / "store", seed), out / "run", report=epochs)
-    say("3/5  judging it on the held-out quarter")
+    say("3/5  judging it on the held-out fifth")
     say(format_comparison(evaluate_run(run)))
     say("4/5  explaining and scoring every held-out pair, and untrained copies beside")
-    cohort = CohortSettings(copies=copies, attribution=AttributionSettings(n_steps=16))
+    cohort = CohortSettings(copies=copies, attribution=AttributionSettings(n_steps=8))
     table = score_cohort(run, out / "scores", cohort, progress=progress)
     say(format_primary(write_summary(table, out / "scores")))
     say("5/5  panels of one case a class")
@@ -101,6 +101,7 @@ def demo_config(store: Path, seed: int) -> RunConfig:
         training=TrainingConfig(**values["training"]),
         n_folds=values["n_folds"],
         folds=tuple(values["folds"]),
+        validation_fraction=values["validation_fraction"],
         seed=seed,
     )
 

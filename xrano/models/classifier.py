@@ -61,7 +61,7 @@ class ResponseClassifier(nn.Module):
 def initialise(model: nn.Module, seed: int) -> None:
     """Give every layer fresh random weights by its own default, leaving the global RNG alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         for module in model.modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):

@@ -121,6 +121,7 @@ def create_model(
         raise UnknownNameError("model", name, MODELS)
     spec = MODELS[name]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # torch.manual_seed would reach for every GPU, whose state is not restored.
+        torch.default_generator.manual_seed(seed)
         backbone = spec.build(len(layout), num_classes)
     return ResponseClassifier(backbone, layout, num_classes, spec.cam_layers)

@@ -45,18 +45,21 @@ def load_model(
     try:
         with safe_open(path, framework="pt") as file:
             details = json.loads(file.metadata()["xrano"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            name, classes = str(details["model"]), int(details["num_classes"])
+            stored = ChannelLayout(details["sequences"])
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a weight file of xrano: {error}") from error
-    stored = ChannelLayout(details["sequences"])
-    if model is not None and details["model"] != model:
-        raise CheckpointError(f"{path} holds a {details['model']}, the run's config says {model}")
+        raise CheckpointError(
+            f"{path} is not a weight file of xrano ({type(error).__name__}: {error})"
+        ) from error
+    if model is not None and name != model:
+        raise CheckpointError(f"{path} holds a {name}, the run's config says {model}")
     if layout is not None and stored != layout:
         raise CheckpointError(
             f"{path} was trained on {', '.join(stored.sequences)}, the run's config says "
             f"{', '.join(layout.sequences)}"
         )
-    network = create_model(details["model"], stored, details["num_classes"])
+    network = create_model(name, stored, classes)
     load_weights(network, weights, path)
     return network.eval()
 
@@ -87,12 +90,18 @@ def load_resume(path: Path) -> dict[str, Any]:
     """Read the state of a training; nothing in the file is executed.
 
     Raises:
-        CheckpointError: if the file is broken.
+        CheckpointError: if the file is broken, or holds something else.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        lacking = {"network", "optimizer", "progress"} - set(state)
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); delete it to train this fold from the start"
         ) from error
+    if lacking:
+        raise CheckpointError(
+            f"{path} is no state of a training, it lacks {', '.join(sorted(lacking))}; delete it "
+            "to train this fold from the start"
+        )
     return state

@@ -53,9 +53,15 @@ class TrainingConfig:
     workers: int = 0
     """Processes that read data beside the training one."""
     flip: float = 0.5
+    """Probability of a left-right flip of both scans."""
     scale: float = 0.1
-    noise: float = 0.05
+    """Intensities times 1 ± scale."""
+    noise: float = 0.0
+    """SD of added noise, in units of healthy tissue's SD."""
     affine: float = 0.2
+    """Probability of a small rotation and zoom of both scans."""
+    shift: int = 2
+    """Whole voxels by which both scans may be moved along each axis."""
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,8 @@ def compare_references(
 
 def format_comparison(found: Mapping[str, Mapping[str, Any]]) -> str:
     """A plain table of :func:`compare_references` for the terminal."""
-    head = f"{'':<28}{'pairs':>6}  {'balanced accuracy':<22}{'macro-F1':<22}recall "
+    width = max(len(name) for name in found)
+    head = f"{'':<{width}}{'pairs':>7}  {'balanced accuracy':<19}  {'macro-F1':<19}  recall: "
     lines = [head + "  ".join(f"{name:>4}" for name in RESPONSES)]
     for name, result in found.items():
         recall = "  ".join(
@@ -216,8 +217,8 @@ def format_comparison(found: Mapping[str, Mapping[str, Any]]) -> str:
             for item in RESPONSES
         )
         lines.append(
-            f"{name:<28}{result['n_pairs']:>6}  {_show(result['balanced_accuracy']):<22}"
-            f"{_show(result['macro_f1']):<22}       {recall}"
+            f"{name:<{width}}{result['n_pairs']:>7}  {_show(result['balanced_accuracy']):<19}  "
+            f"{_show(result['macro_f1']):<19}          {recall}"
         )
     absent = found["network"]["absent"]
     if absent:

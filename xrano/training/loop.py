@@ -17,19 +17,22 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json, write_text
 from xrano.channels import ChannelLayout
 from xrano.data.dataset import PairDataset, class_indices
+from xrano.errors import ConfigError, SplitError
 from xrano.models.factory import create_model
 from xrano.rano import RESPONSES
-from xrano.training.checkpoint import load_resume, save_resume, save_weights
+from xrano.training.checkpoint import load_resume, load_weights, save_resume, save_weights
 from xrano.training.config import RunConfig, TrainingConfig
+from xrano.training.evaluation import balanced_accuracy
 from xrano.training.sampling import EpochBatches, class_weights
 from xrano.training.tensorboard import scalar_writer
+
+_NAMES = np.array([str(response) for response in RESPONSES], dtype=object)
 
 EpochReport = Callable[[dict[str, Any], int], None]
 """Called after each epoch with its line of metrics.jsonl and the number of epochs."""
@@ -52,7 +55,9 @@ def train_fold(
     there is one.
 
     Raises:
-        CheckpointError: if ``resume.pt`` is broken.
+        CheckpointError: if ``resume.pt`` is broken or of another network.
+        SplitError: if there are too few training pairs for one batch.
+        ConfigError: if the training diverges, so that no epoch can be chosen.
     """
     if (folder / "fold.json").is_file():
         return
@@ -66,7 +71,7 @@ def train_fold(
     resume = folder / "resume.pt"
     if resume.is_file():
         state = load_resume(resume)
-        network.load_state_dict(state["network"])
+        load_weights(network, state["network"], resume)
         optimizer.load_state_dict(state["optimizer"])
         progress = _Progress(**state["progress"])
     precision: Any = settings.precision
@@ -80,6 +85,11 @@ def train_fold(
         balanced=settings.balancing in ("sampler", "both"),
         seed=seed,
     )
+    if not len(sampler):
+        raise SplitError(
+            f"{len(responses)} training pairs give no batch of two or more; index more patients "
+            "or ask for fewer folds"
+        )
     loaders = _loaders(fabric, data, sampler, settings)
     weights = _loss_weights(responses, settings).to(fabric.device)
     writer = scalar_writer(folder / "tensorboard")
@@ -95,7 +105,9 @@ def train_fold(
             "learning_rate": tuned.param_groups[0]["lr"],
             "train_loss": train_loss,
             "val_loss": val_loss,
-            "val_balanced_accuracy": float(balanced_accuracy_score(truth, logits.argmax(dim=1))),
+            "val_balanced_accuracy": balanced_accuracy(
+                _NAMES[truth.numpy()], _NAMES[logits.argmax(dim=1).numpy()]
+            ),
         }
         if progress.note(val_loss):
             save_weights(
@@ -114,6 +126,11 @@ def train_fold(
         }
         save_resume(resume, state)
         report(line, settings.epochs)
+    if progress.best_epoch < 0:
+        raise ConfigError(
+            f"{folder}: the validation loss was never a finite number in {progress.epoch} epochs; "
+            "delete this folder and train with a lower learning_rate"
+        )
     write_json(folder / "fold.json", {"best_epoch": progress.best_epoch, "epochs": progress.epoch})
 
 
@@ -175,7 +192,8 @@ def _train_epoch(
         loss = nn.functional.cross_entropy(model(inputs).float(), truth, weight=weights)
         optimizer.zero_grad()
         fabric.backward(loss)
-        fabric.clip_gradients(model, optimizer, max_norm=5.0)
+        # Infinite gradients are ordinary in 16-mixed: its scaler leaves such a step out.
+        fabric.clip_gradients(model, optimizer, max_norm=5.0, error_if_nonfinite=False)
         optimizer.step()
         losses.append(loss.item())
     return float(np.mean(losses))

@@ -35,6 +35,9 @@ from xrano.training.checkpoint import load_model, save_weights
 from xrano.training.config import RunConfig, dump_config, load_config
 from xrano.training.loop import FoldData, predict_all, train_fold
 
+CACHE_GB = 0.8
+"""Memory for training pairs that need not be read again; a cohort at 4 mm fits in."""
+
 FoldReport = Callable[[int, dict[str, Any], int], None]
 """Called after each epoch with the fold, its line of metrics and the number of epochs."""
 
@@ -212,7 +215,11 @@ def _train_one(
     settings = config.training
     augmentation = Augmentation(
         AugmentationConfig(
-            flip=settings.flip, scale=settings.scale, noise=settings.noise, affine=settings.affine
+            flip=settings.flip,
+            scale=settings.scale,
+            noise=settings.noise,
+            affine=settings.affine,
+            shift=settings.shift,
         )
     )
     data = FoldData(
@@ -222,8 +229,11 @@ def _train_one(
             layout,
             augmentation=augmentation,
             seed=config.seed,
+            cache_gb=CACHE_GB,
         ),
-        PairDataset(store, pairs[pairs["patient_id"].isin(validation)], layout),
+        PairDataset(
+            store, pairs[pairs["patient_id"].isin(validation)], layout, cache_gb=CACHE_GB / 4
+        ),
     )
     train_fold(
         config,

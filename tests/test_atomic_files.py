@@ -1,0 +1,89 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import math
+import stat
+
+import pytest
+
+from xrano.atomic_files import json_text, write_atomically, write_json, write_text
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_writer_sees_a_file_of_the_same_kind_in_the_same_folder(tmp_path):
+    path = tmp_path / "a" / "b" / "scan.nii.gz"
+    seen = []
+
+    def write(temporary):
+        seen.append(temporary)
+        temporary.write_bytes(b"whole")
+        assert not path.exists()
+
+    write_atomically(path, write)
+    assert path.read_bytes() == b"whole"
+    assert everything(tmp_path) == ["a/b/scan.nii.gz"]
+    (temporary,) = seen
+    assert temporary.parent == path.parent
+    assert temporary.name.endswith("scan.nii.gz")
+    assert temporary.name.startswith("."), "an unfinished file must not look like a result"
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("bytes_written", [0, 3])
+def test_nothing_is_left_behind_when_the_writer_fails(tmp_path, error, bytes_written):
+    def write(temporary):
+        if bytes_written:
+            temporary.write_bytes(b"x" * bytes_written)
+        raise error("disk full")
+
+    with pytest.raises(error, match="disk full"):
+        write_atomically(tmp_path / "new.txt", write)
+    assert everything(tmp_path) == []
+
+
+def test_an_older_file_survives_a_failing_writer(tmp_path):
+    path = tmp_path / "kept.txt"
+    write_text(path, "old")
+
+    def write(temporary):
+        temporary.write_text("ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, write)
+    assert path.read_text() == "old"
+    assert everything(tmp_path) == ["kept.txt"]
+
+
+def test_a_writer_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "none.txt", lambda _: None)
+    assert everything(tmp_path) == []
+
+
+def test_an_older_file_is_replaced(tmp_path):
+    path = tmp_path / "text.txt"
+    write_text(path, "a longer first text")
+    write_text(path, "größer")
+    assert path.read_bytes() == "größer".encode()
+    assert stat.S_IMODE(path.stat().st_mode) & stat.S_IRUSR
+
+
+def test_equal_content_gives_equal_json(tmp_path):
+    assert json_text({"b": [1, 2.5], "a": None}) == json_text({"a": None, "b": [1, 2.5]})
+    write_json(tmp_path / "x.json", {"b": 1, "a": 2})
+    assert (tmp_path / "x.json").read_text() == '{\n  "a": 2,\n  "b": 1\n}\n'
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, {1, 2}])
+def test_json_that_others_cannot_read_is_refused_and_the_old_file_kept(tmp_path, bad):
+    path = tmp_path / "x.json"
+    write_json(path, [1])
+    with pytest.raises((TypeError, ValueError)):
+        write_json(path, [bad])
+    assert path.read_text() == "[\n  1\n]\n"
+    assert everything(tmp_path) == ["x.json"]
