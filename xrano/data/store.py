@@ -90,7 +90,9 @@ def read_details(path: Path) -> dict[str, Any]:
             f"{path} is not a whole session file ({error}); run xrano prepare again"
         ) from error
     if lacking:
-        raise CheckpointError(f"{path} is not a session file: it lacks {', '.join(sorted(lacking))}")
+        raise CheckpointError(
+            f"{path} is not a session file: it lacks {', '.join(sorted(lacking))}"
+        )
     return details
 
 

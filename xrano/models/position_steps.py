@@ -117,16 +117,32 @@ def keeps_places(
     if name == "index_select":
         return _argument(args, kwargs, 1, "dim", 0) in (0, 1, -5, -4)
     if name in ("__getitem__", "__setitem__"):
-        return _indexes_channels_only(args[1])
+        # Reading a part of an axis shows in the shape, writing to a part does not.
+        part_of_axis = name == "__setitem__" and not _takes_whole_axes(args[1])
+        return _indexes_channels_only(args[1]) and not part_of_axis
     return name not in _MOVERS and not name.startswith("fft_")
 
 
 def _indexes_channels_only(index: Any) -> bool:
     """Whether lists and tensors, which can reorder, stand only for batch and channel."""
-    entries = index if isinstance(index, tuple) else (index,)
+    entries = _entries(index)
     plain = (int, slice, type(None), type(Ellipsis))
     reordering = [n for n, entry in enumerate(entries) if not isinstance(entry, plain)]
     if not reordering:
         return True
     before = entries[: max(reordering)]
     return max(reordering) < 2 and not any(entry is None or entry is Ellipsis for entry in before)
+
+
+def _takes_whole_axes(index: Any) -> bool:
+    """Whether everything behind batch and channel is a bare colon."""
+    entries = _entries(index)
+    start = next((n for n, entry in enumerate(entries[:2]) if entry is Ellipsis), 2)
+    return all(
+        entry is Ellipsis or (isinstance(entry, slice) and entry == slice(None))
+        for entry in entries[start:]
+    )
+
+
+def _entries(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)

@@ -123,6 +123,8 @@ def case_panel(
         below = f"{_SIDES[parse_convention(convention)]}. Slice: {reasons}."
         if timepoints == "together":
             below += " Colours lie over the current scan."
+        if any(attribution.coarse for attribution in maps):
+            below += " Cells of a feature grid are drawn inside the brain."
         _draw_words(figure, page, case, below)
     return figure
 

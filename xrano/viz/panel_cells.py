@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 
 from xrano.channels import Timepoint
 from xrano.errors import UnknownNameError
+from xrano.geometry import Outside, resample
 from xrano.maps import AttributionMap, Rectification
 from xrano.types import Mask, Volume
 from xrano.viz.colour_scale import ColourScale, scale_value
@@ -190,11 +191,15 @@ def _channels(attribution: AttributionMap, timepoint: str) -> tuple[str, ...]:
 def _volume(
     case: PanelCase, attribution: AttributionMap, timepoint: str, style: MapStyle
 ) -> Volume:
-    if not attribution.grid.matches(case.grid):
-        attribution = attribution.resample_to(case.grid)
     channels = _channels(attribution, timepoint) if timepoint else None
     rectification = style.rectification_of(attribution)
-    return attribution.reduced(rectification, style.reduction, channels=channels)
+    # Rectified on its own grid and then carried over, as it is scored.
+    volume = attribution.reduced(rectification, style.reduction, channels=channels)
+    if not attribution.grid.matches(case.grid):
+        outside: Outside = "edge" if attribution.coarse else "zero"
+        volume = resample(volume, attribution.grid, case.grid, outside=outside)
+    # Cells of centimetres spill over the brain's edge, where nothing is to be read.
+    return np.where(case.brain, volume, 0) if attribution.coarse else volume
 
 
 def _shared_scale(tops: dict[tuple[str, str, str], float], style: MapStyle) -> ColourScale:
