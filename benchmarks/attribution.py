@@ -106,9 +106,10 @@ def measure_reading(repeats: int) -> None:
 def _read_store(path: Path) -> Tensor:
     session = read_prepared(path, SEQUENCES)
     statistics = SequenceStatistics(0.4, 0.2)
-    return torch.from_numpy(
-        np.stack([normalise(session.sequences[s], statistics, session.brain) for s in SEQUENCES])
-    )
+    inputs = np.empty((len(SEQUENCES), *session.brain.shape), dtype=np.float32)
+    for channel, name in zip(inputs, SEQUENCES, strict=True):
+        normalise(session.sequences[name], statistics, session.brain, out=channel)
+    return torch.from_numpy(inputs)
 
 
 def _monai_reader(row: dict[str, str]) -> Callable[[], Tensor]:

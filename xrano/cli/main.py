@@ -78,12 +78,15 @@ def build_parser() -> ArgumentParser:
         "is it the tumour? Research software, not a medical device.",
         epilog="start with:  xrano demo --out xrano-demo",
         version=xrano.__version__,
+        allow_abbrev=False,
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subcommands(required=False, dest="subcommand")
     for name, summary in COMMANDS.items():
         module = import_module(f"xrano.cli.{name}_command")
-        command = ArgumentParser(description=summary, epilog=f"example:  {module.EXAMPLE}")
+        command = ArgumentParser(
+            description=summary, epilog=f"example:  {module.EXAMPLE}", allow_abbrev=False
+        )
         command.add_argument("--config", action="config", help="YAML file of these options")
         positionals = POSITIONALS.get(name, ())
         for positional in positionals:
@@ -114,7 +117,8 @@ def _expand_preset(arguments: list[str]) -> list[str]:
         preset = value if equals else next(remaining, "")
         if preset not in presets:
             raise UnknownNameError("preset", preset, presets)
-        expanded += ["--config", str(presets[preset])]
+        # Right after the command: what is named on the line holds, wherever it stands.
+        expanded[1:1] = ["--config", str(presets[preset])]
     return expanded
 
 

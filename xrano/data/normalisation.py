@@ -196,8 +196,16 @@ def pair_statistics(
     )
 
 
-def normalise(volume: Volume, statistics: SequenceStatistics, brain: Mask) -> NDArray[np.float32]:
+def normalise(
+    volume: Volume,
+    statistics: SequenceStatistics,
+    brain: Mask,
+    *,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """Shift and scale a scan, float32 (i, j, k), exactly 0 outside the brain.
+
+    The result is written to ``out`` if an array is given.
 
     Raises:
         GridMismatchError: if scan and brain differ in shape.
@@ -212,8 +220,14 @@ def normalise(volume: Volume, statistics: SequenceStatistics, brain: Mask) -> ND
         raise GridMismatchError(f"a scan of shape {volume.shape} with a brain of {brain.shape}")
     if not (np.isfinite(statistics.mean) and statistics.sd > 0 and np.isfinite(statistics.sd)):
         raise VolumeError(f"a scan cannot be normalised by {statistics}; it needs finite numbers")
-    scaled = (volume.astype(np.float32) - np.float32(statistics.mean)) / np.float32(statistics.sd)
-    return np.where(brain, scaled, np.float32(0.0))
+    scaled = np.empty(volume.shape, dtype=np.float32) if out is None else out
+    np.copyto(scaled, volume)
+    scaled -= np.float32(statistics.mean)
+    scaled /= np.float32(statistics.sd)
+    # A product is twenty times faster than a choice; adding 0 turns −0 into 0.
+    scaled *= brain
+    scaled += np.float32(0.0)
+    return scaled
 
 
 def _measure_all(

@@ -90,10 +90,11 @@ def assemble_pair(
     inputs = np.empty((len(layout), *grid.shape), dtype=np.float32)
     for index, channel in enumerate(layout.channels):
         session = prior if channel.timepoint == Timepoint.PRIOR else current
-        inputs[index] = normalise(
+        normalise(
             session.sequences[channel.sequence],
             statistics[channel.timepoint][channel.sequence],
             session.brain,
+            out=inputs[index],
         )
     common = [source for source in prior.segmentations if source in current.segmentations]
     return PairVolumes(

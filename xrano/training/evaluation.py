@@ -178,7 +178,7 @@ def rule_predictions(
             predicted = str(rate(float(current), rano_baseline=float(prior)))
             rows.append({**row, "predicted": predicted})
     columns = ["pair_id", "patient_id", "fold", "response", "predicted"]
-    return pd.DataFrame(rows, columns=[*table.columns])[columns]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def compare_references(

@@ -38,7 +38,12 @@ def random_copy(run: Run, fold: int, draw: int) -> ResponseClassifier:
     count = min(ESTIMATION_PAIRS, len(pairs))
     chosen = pairs.sample(n=count, random_state=seed)
     dataset = PairDataset(run.store, chosen, run.layout)
-    loader = DataLoader(dataset, batch_size=max(2, run.config.training.batch_size))
+    # A generator of its own: a loader otherwise draws from the global one.
+    loader = DataLoader(
+        dataset,
+        batch_size=max(2, run.config.training.batch_size),
+        generator=torch.Generator().manual_seed(seed),
+    )
     estimate_statistics(model, loader)
     return model.eval()
 
