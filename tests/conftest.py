@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers side by side: threads of their own would only wait for each other. Set before torch
+    # is imported; processes that tests start inherit it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from xrano.data.index import index_cohort
 from xrano.data.indexed import prepare_index

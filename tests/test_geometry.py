@@ -232,6 +232,10 @@ TARGETS = {
     "LPI": around(SOURCE, np.diag([-2.2, -1.9, -3.1]), (6, 11, 8)),
     "oblique": around(SOURCE, rotation(40, 5, -30) @ np.diag([1.3, 2.7, 1.9]), (10, 6, 9)),
     "permuted": around(SOURCE, rotation(3, 2, 1)[:, [1, 2, 0]] @ np.diag([2, 3, 1.5]), (9, 5, 8)),
+    "aligned": around(SOURCE, rotation(-21, 9, 30) @ np.diag([-0.7, 3.1, -4.9]), (14, 5, 6)),
+    "turned about k": around(
+        SOURCE, rotation(-21, 9, 30) @ rotation(0, 0, 25) @ np.diag([-1.7, 3.1, 2.9]), (6, 6, 10)
+    ),
     "coarse": around(SOURCE, np.diag([5.0, -7.0, 9.0]), (3, 2, 3)),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from xrano.errors import ConfigError, UnknownNameError
@@ -108,21 +108,25 @@ VOXEL_ML = st.floats(1e-4, 1.0)
 class TestBoundaries:
     """A rating is a rule about ratios: it must not hang on the unit or on the last bit."""
 
+    @settings(deadline=None)
     @given(VOXELS, VOXEL_ML)
     def test_exactly_the_response_threshold_is_pr(self, voxels, voxel_ml):
         assume(20 * voxels * voxel_ml > 0.53)
         assert rate(7 * voxels * voxel_ml, rano_baseline=20 * voxels * voxel_ml) is PR
 
+    @settings(deadline=None)
     @given(VOXELS, VOXEL_ML)
     def test_exactly_the_progression_threshold_is_pd(self, voxels, voxel_ml):
         assume(7 * voxels * voxel_ml > 0.53)
         assert rate(7 * voxels * voxel_ml, rano_baseline=5 * voxels * voxel_ml) is PD
 
+    @settings(deadline=None)
     @given(st.sampled_from([0.001, 0.002, 0.004, 0.008, 0.02, 0.04]))
     def test_exactly_measurable_is_measurable(self, voxel_ml):
         assert rate(round(0.52 / voxel_ml) * voxel_ml, rano_baseline=0.0) is PD
         assert rate((round(0.52 / voxel_ml) - 1) * voxel_ml, rano_baseline=0.0) is SD
 
+    @settings(deadline=None)
     @given(VOXELS, VOXEL_ML)
     def test_one_voxel_short_of_a_threshold_is_short(self, voxels, voxel_ml):
         assume(5 * voxels * voxel_ml > 0.53)
@@ -135,6 +139,7 @@ FORMS = st.sampled_from([VOLUMETRIC, BIDIMENSIONAL])
 
 
 class TestProperties:
+    @settings(deadline=None)
     @given(BURDEN, BURDEN, BURDEN, BURDEN, st.booleans(), FORMS)
     def test_growing_never_improves_a_rating(self, current, more, base, nadir, new, thresholds):
         before, after = (
@@ -143,6 +148,7 @@ class TestProperties:
         )
         assert RESPONSES.index(after) >= RESPONSES.index(before)
 
+    @settings(deadline=None)
     @given(BURDEN, BURDEN, BURDEN, FORMS)
     def test_a_new_lesion_is_always_progression(self, current, base, nadir, thresholds):
         found = rate(
@@ -150,6 +156,7 @@ class TestProperties:
         )
         assert found is PD
 
+    @settings(deadline=None)
     @given(BURDEN, BURDEN)
     def test_without_a_new_lesion_cr_is_what_vanished(self, current, base):
         found = rate(current, rano_baseline=base)

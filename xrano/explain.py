@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+import xrano
 from xrano.attribution.methods import (
     Attribution,
     AttributionSettings,
@@ -201,7 +202,10 @@ def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
         "target_choice": target if target not in RESPONSES else "named",
         "input_sha256": hashlib.sha256(pair.inputs.tobytes()).hexdigest(),
         "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("torch", "captum", "monai")},
+        "versions": {
+            "xrano": xrano.__version__,
+            **{name: version(name) for name in ("torch", "captum", "monai")},
+        },
     }
 
 

@@ -266,6 +266,54 @@ def test_training_stops_after_patience_and_keeps_the_best_epoch(
     train_run(config, tmp_path / "run", report=lambda *_: pytest.fail("went on"))
 
 
+def test_patience_starts_anew_with_every_better_epoch(
+    tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Validation as if the right class were ahead by these logits: 0 and 1 and 3 are the best."""
+    import xrano.training.loop as loop
+
+    ahead = iter([0.0, 1.0, 0.5, 2.0, 1.0, 1.5, 9.0, 9.0])
+
+    def as_if(_model: object, _loader: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([[next(ahead), 0.0, 0.0, 0.0]] * 3), torch.zeros(3, dtype=torch.long)
+
+    monkeypatch.setattr(loop, "predict_all", as_if)
+    config = replace(settings(tiny_config, epochs=8, patience=2), folds=(0,))
+    run = train_run(config, tmp_path / "run", report=quiet)
+    said = json.loads((run.root / "fold-0" / "fold.json").read_text())
+    assert said == {"best_epoch": 3, "epochs": 6}
+    losses = [line["val_loss"] for line in lines(run)]
+    expected = [math.log(1 + 3 * math.exp(-a)) for a in (0.0, 1.0, 0.5, 2.0, 1.0, 1.5)]
+    assert losses == pytest.approx(expected, rel=1e-5)
+
+
+def test_order_and_random_changes_are_new_in_every_epoch(
+    longer: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Before and after an interruption."""
+    from xrano.data.dataset import PairDataset
+    from xrano.training.sampling import EpochBatches
+
+    told: dict[str, list[int]] = {"order": [], "changes": []}
+    for kind, name in ((EpochBatches, "order"), (PairDataset, "changes")):
+        original = kind.set_epoch
+
+        def note(self, epoch: int, original=original, name=name) -> None:
+            told[name].append(epoch)
+            original(self, epoch)
+
+        monkeypatch.setattr(kind, "set_epoch", note)
+
+    def interrupt(_fold: int, line: dict[str, float], _epochs: int) -> None:
+        if line["epoch"] == 1:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_run(longer, tmp_path / "run", report=interrupt)
+    train_run(longer, tmp_path / "run", report=quiet)
+    assert told == {"order": [0, 1, 2, 3], "changes": [0, 1, 2, 3]}
+
+
 def test_the_learning_rate_rises_and_falls_along_its_formula(tiny_run: Run):
     config = TrainingConfig(epochs=10, learning_rate=0.5, warmup_epochs=2)
     rates = [learning_rate(config, epoch / 8) for epoch in range(81)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 EXAMPLE = (
     "xrano explain runs/first --pair Patient-042_week-010_week-022 "
@@ -62,39 +62,21 @@ def run(
     if bool(pair) == outside or (prior is None) != (current is None):
         raise ConfigError("name pairs by --pair ID, or two folders by --prior DIR --current DIR")
     opened = open_run(run_dir, store=store)
-    settings = AttributionSettings(layer, n_steps, memory_gb)
-    panel = {
-        "slice_by": slice_by,
-        "planes": tuple(planes),
-        "convention": convention,
-        "background": background,
+    options: dict[str, Any] = {
+        "target": target,
+        "settings": AttributionSettings(layer, n_steps, memory_gb),
+        "save_maps": maps,
+        "panel": {
+            "slice_by": slice_by,
+            "planes": tuple(planes),
+            "convention": convention,
+            "background": background,
+        },
     }
     if prior is not None and current is not None:
-        panels = [
-            explain_outside(
-                opened,
-                prior,
-                current,
-                methods,
-                out,
-                target=target,
-                settings=settings,
-                save_maps=maps,
-                panel=panel,
-            )
-        ]
+        panels = [explain_outside(opened, prior, current, methods, out, **options)]
     else:
-        panels = explain_pairs(
-            opened,
-            pair,
-            methods,
-            out,
-            target=target,
-            settings=settings,
-            save_maps=maps,
-            panel=panel,
-            progress=bar,
-        )
+        panels = explain_pairs(opened, pair, methods, out, progress=bar, **options)
     for path in panels:
         print(path)
     if maps:
