@@ -196,7 +196,9 @@ def test_an_index_of_the_phantom_is_the_count_of_the_hand(
     said = capsys.readouterr().out
     pairs, reasons = by_hand(phantom_tree)
     assert len(pairs) > 20
-    assert {"less_than_3_months", "duplicate_rating", "postop", "preop", "no_rating"} <= set(reasons)
+    assert {"less_than_3_months", "duplicate_rating", "postop", "preop", "no_rating"} <= set(
+        reasons
+    )
     written = pd.read_csv(tmp_path / "pairs.csv", dtype=str, keep_default_na=False)
     found = {
         (row["patient_id"], row["current_session"]): [
@@ -221,9 +223,7 @@ def test_index_refusals(phantom_tree: Path, tmp_path: Path, capsys: Capture):
     out = tmp_path / "out"
     refused(capsys, "index", tmp_path, "--out", out, words=(str(tmp_path), "Imaging"))
     refused(capsys, "index", tmp_path / "no", "--out", out, words=("is no folder",))
-    refused(
-        capsys, "index", phantom_tree, "--out", out, "--dataset", "brats", words=("lumiere",)
-    )
+    refused(capsys, "index", phantom_tree, "--out", out, "--dataset", "brats", words=("lumiere",))
     refused(
         capsys, "index", phantom_tree, "--out", out, "--reference", "nadir", words=("previous",)
     )
@@ -382,9 +382,7 @@ def test_training_refusals(phantom_store: Store, tmp_path: Path, capsys: Capture
         (("--folds", "0", "7"), ("fold 7",)),
     ):
         refused(capsys, *train(phantom_store, out, *more), words=words)
-    refused(
-        capsys, "train", tmp_path, "--out", out, words=(str(tmp_path), "store.json", "prepare")
-    )
+    refused(capsys, "train", tmp_path, "--out", out, words=(str(tmp_path), "store.json", "prepare"))
 
 
 def test_a_splits_file_with_strangers_is_refused(

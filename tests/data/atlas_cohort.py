@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 
 SHAPE = (16, 19, 13)
-AFFINE = np.array(
-    [[2.0, 0, 0, -17.0], [0, 2.5, 0, -30.0], [0, 0, 3.0, -11.0], [0, 0, 0, 1.0]]
-)
+AFFINE = np.array([[2.0, 0, 0, -17.0], [0, 2.5, 0, -30.0], [0, 0, 3.0, -11.0], [0, 0, 0, 1.0]])
 SEQUENCES = ("T1", "FLAIR")
 SESSIONS = (("P1", "week-000"), ("P1", "week-012"), ("P2", "week-000"), ("P2", "week-009"))
 ORIENTATIONS = ("LAS", "PIR", "RAS", "SPL")

@@ -175,7 +175,9 @@ def test_random_changes_follow_from_seed_epoch_and_row(phantom_store, pairs):
 
 
 def test_random_changes_leave_the_global_state_alone(phantom_store, pairs):
-    data = PairDataset(phantom_store, pairs, LAYOUT, augmentation=Augmentation(AugmentationConfig()))
+    data = PairDataset(
+        phantom_store, pairs, LAYOUT, augmentation=Augmentation(AugmentationConfig())
+    )
     torch.manual_seed(3)
     np.random.seed(3)  # noqa: NPY002 - the state that others may rely on
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
@@ -213,7 +215,11 @@ def test_pairs_kept_in_memory_are_the_same_pairs(phantom_store, pairs, monkeypat
 
 def test_several_processes_read_the_same_epoch(phantom_store, pairs):
     data = PairDataset(
-        phantom_store, pairs.head(4), LAYOUT, augmentation=Augmentation(AugmentationConfig()), seed=9
+        phantom_store,
+        pairs.head(4),
+        LAYOUT,
+        augmentation=Augmentation(AugmentationConfig()),
+        seed=9,
     )
     data.set_epoch(7)
     here = [data[row][0] for row in range(4)]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -175,9 +174,7 @@ def test_left_stays_left(store: Store):
 
 def test_brain_and_labels_are_those_of_the_files(store: Store):
     start = np.rint(nib.affines.apply_affine(np.linalg.inv(AFFINE), store.grid.world((0, 0, 0))))
-    box = tuple(
-        slice(int(a), int(a) + n) for a, n in zip(start, store.grid.shape, strict=True)
-    )
+    box = tuple(slice(int(a), int(a) + n) for a, n in zip(start, store.grid.shape, strict=True))
     for number in range(len(SESSIONS)):
         found = prepared(store, number)
         np.testing.assert_array_equal(found.brain, brain(number)[box])
@@ -541,12 +538,12 @@ def test_a_store_survives_bad_input_as_long_as_nothing_of_it_is_changed(index: P
 
 def test_a_store_moves_with_its_images(index: Path, tmp_path: Path):
     prepare(index)
-    os.rename(tmp_path, tmp_path.with_name("elsewhere"))
+    tmp_path.rename(tmp_path.with_name("elsewhere"))
     try:
         moved = open_store(tmp_path.with_name("elsewhere") / "store")
         assert all(Path(path).is_file() for path in moved.sessions["T1"])
     finally:
-        os.rename(tmp_path.with_name("elsewhere"), tmp_path)
+        tmp_path.with_name("elsewhere").rename(tmp_path)
 
 
 def test_unrated_sessions_are_paired_when_asked_for(index: Path):

@@ -82,7 +82,9 @@ def test_arrays_that_are_views_are_written_in_their_own_order(tmp_path: Path):
     values = np.arange(np.prod(SHAPE), dtype=np.float16).reshape(SHAPE[::-1]).T
     labels = np.asfortranarray(session().segmentations["hand"][0])
     wrote = session(
-        sequences={"T1": values[::-1]}, scale={"T1": 1.0}, segmentations={"hand": (labels, "binary")}
+        sequences={"T1": values[::-1]},
+        scale={"T1": 1.0},
+        segmentations={"hand": (labels, "binary")},
     )
     write_prepared(tmp_path / "a.safetensors", wrote, GRID)
     found = read_prepared(tmp_path / "a.safetensors")

@@ -84,9 +84,7 @@ def test_tensors_that_do_not_fit_are_counted_and_the_first_is_named(path: Path, 
 
 
 def test_a_weight_file_that_lies_about_its_architecture_is_refused(path: Path, network):
-    save_weights(
-        path, network.state_dict(), model="densenet121", layout=LAYOUT, num_classes=4
-    )
+    save_weights(path, network.state_dict(), model="densenet121", layout=LAYOUT, num_classes=4)
     with pytest.raises(CheckpointError, match="of another architecture"):
         load_model(path)
     save_weights(path, network.state_dict(), model="resnet", layout=LAYOUT, num_classes=4)

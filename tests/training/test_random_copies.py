@@ -20,9 +20,7 @@ def same(a: nn.Module, b: nn.Module) -> list[str]:
     """Names of convolution and linear weights that are equal."""
     one, two = weights(a), weights(b)
     return [
-        name
-        for name, value in one.items()
-        if value.ndim >= 2 and torch.equal(value, two[name])
+        name for name, value in one.items() if value.ndim >= 2 and torch.equal(value, two[name])
     ]
 
 

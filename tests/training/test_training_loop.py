@@ -102,7 +102,9 @@ def test_logits_are_those_of_the_saved_network_for_that_very_pair(tiny_run: Run)
     for fold in (0, 1):
         row = table[table["fold"] == fold].iloc[-1]
         pairs = tiny_run.pairs()
-        data = PairDataset(tiny_run.store, pairs[pairs["pair_id"] == row["pair_id"]], tiny_run.layout)
+        data = PairDataset(
+            tiny_run.store, pairs[pairs["pair_id"] == row["pair_id"]], tiny_run.layout
+        )
         with torch.no_grad():
             logits = tiny_run.model(fold)(data[0][0][None])[0].numpy()
         written = [row[f"logit_{response}"] for response in RESPONSES]
@@ -181,9 +183,7 @@ def test_a_finished_run_is_not_trained_again(tiny_run: Run, tiny_config: RunConf
     assert {path: path.stat().st_mtime_ns for path in tiny_run.root.glob("fold-*/*")} == before
 
 
-def test_the_same_run_gives_the_same_bytes(
-    longer: RunConfig, undisturbed: Run, tmp_path: Path
-):
+def test_the_same_run_gives_the_same_bytes(longer: RunConfig, undisturbed: Run, tmp_path: Path):
     torch.rand(3)  # the state of the global generator must not matter
     train_run(longer, tmp_path / "run", report=quiet)
     assert results(tmp_path / "run", (0,)) == results(undisturbed.root, (0,))
@@ -245,9 +245,7 @@ def test_training_stops_after_patience_and_keeps_the_best_epoch(
     config = replace(settings(tiny_config, epochs=30, patience=2, learning_rate=0.02), folds=(0,))
     weights: list[bytes] = []
     path = tmp_path / "run" / "fold-0" / "model.safetensors"
-    run = train_run(
-        config, tmp_path / "run", report=lambda *_: weights.append(path.read_bytes())
-    )
+    run = train_run(config, tmp_path / "run", report=lambda *_: weights.append(path.read_bytes()))
     losses = [line["val_loss"] for line in lines(run)]
     best, stop = 0, None
     for epoch, loss in enumerate(losses):
