@@ -27,10 +27,17 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def test_two_real_scans_go_the_whole_way(tmp_path: Path):
+    """In one test, so that workers side by side do not each run the network."""
+    run_the_commands(tmp_path)
+    the_store_is_the_scan_itself_cropped_to_the_brain(tmp_path)
+    maps_lie_on_the_scan_that_they_explain(tmp_path)
+    grad_cam_has_the_cells_of_the_last_block(tmp_path)
+    scores_are_finite_and_the_panel_is_drawn(tmp_path)
+
+
+def run_the_commands(root: Path) -> None:
     """Tables by hand, then prepare, an untrained DenseNet264, explain and score."""
-    root = tmp_path_factory.mktemp("real")
     sessions, segmentations = [], []
     for week in (0, 12):
         key = {"patient_id": "patient07", "session_id": f"week-{week:03d}"}
@@ -50,10 +57,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["score", run, "--maps", f"{explained}/maps", "--out", scores, "--n_resamples", "20"],
     ):
         assert main(arguments) == 0
-    return root
 
 
-def test_the_store_is_the_scan_itself_cropped_to_the_brain(work: Path):
+def the_store_is_the_scan_itself_cropped_to_the_brain(work: Path) -> None:
     store = open_store(work / "store")
     assert store.grid.spacing == pytest.approx((1.0, 1.0, 1.0))
     assert nib.aff2axcodes(store.grid.affine) == ("R", "A", "S")
@@ -74,7 +80,7 @@ def test_the_store_is_the_scan_itself_cropped_to_the_brain(work: Path):
     )
 
 
-def test_maps_lie_on_the_scan_that_they_explain(work: Path):
+def maps_lie_on_the_scan_that_they_explain(work: Path) -> None:
     scan = nib.load(DATA / "T1.nii.gz")
     paths = find_maps(work / "explained" / "maps")
     assert len(paths) == 2
@@ -92,7 +98,7 @@ def test_maps_lie_on_the_scan_that_they_explain(work: Path):
         assert values.any()
 
 
-def test_grad_cam_has_the_cells_of_the_last_block(work: Path):
+def grad_cam_has_the_cells_of_the_last_block(work: Path) -> None:
     paths = find_maps(work / "explained" / "maps")
     (meta,) = [load_map(path).meta for path in paths if load_map(path).coarse]
     assert meta["layer"] == "backbone.features.denseblock4"
@@ -101,7 +107,7 @@ def test_grad_cam_has_the_cells_of_the_last_block(work: Path):
     assert meta["feature_grid"]["spacing_mm"] == pytest.approx([32.0, 32.0, 32.0])
 
 
-def test_scores_are_finite_and_the_panel_is_drawn(work: Path):
+def scores_are_finite_and_the_panel_is_drawn(work: Path) -> None:
     table = pd.read_csv(work / "scores" / "scores.csv", keep_default_na=False)
     whole = table[table["region"].isin(["whole/prior", "whole/current", "whole/union"])]
     assert set(whole["method"]) == {"saliency", "gradcam"}

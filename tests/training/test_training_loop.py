@@ -392,6 +392,16 @@ def test_a_training_that_diverges_says_so(tiny_config: RunConfig, tmp_path: Path
     assert not (tmp_path / "run" / "fold-0" / "fold.json").exists()
 
 
+@pytest.mark.parametrize("accelerator", ["cuda", "abacus"])
+def test_an_accelerator_that_is_not_there(
+    tiny_config: RunConfig, tmp_path: Path, accelerator: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=f"accelerator {accelerator}.*cpu"):
+        train_run(settings(tiny_config, accelerator=accelerator), tmp_path / "run", report=quiet)
+
+
 # --- untrained
 
 
@@ -450,6 +460,16 @@ def test_too_few_pairs_for_a_batch(tiny_config: RunConfig, phantom_store: Store,
     config = replace(tiny_config, store=str(store.root))
     with pytest.raises(SplitError, match="1 training pairs give no batch"):
         train_run(config, tmp_path / "run", report=quiet)
+
+
+@pytest.mark.xfail(strict=True, reason="the folds to train count as settings of the run")
+def test_further_folds_can_be_trained_in_the_same_run(tiny_config: RunConfig, tmp_path: Path):
+    """As the error about a patient of an untrained fold advises."""
+    one_epoch = settings(tiny_config, epochs=1)
+    train_run(replace(one_epoch, folds=(0,)), tmp_path / "run", report=quiet)
+    run = train_run(replace(one_epoch, folds=(2,)), tmp_path / "run", report=quiet)
+    assert run.trained_folds == (0, 2)
+    assert set(run.predictions["fold"]) == {0, 2}
 
 
 def test_a_splits_file_is_used_and_one_with_strangers_refused(

@@ -83,9 +83,10 @@ def run_demo(
 
 def make_store(out: Path, settings: PhantomSettings, progress: Progress) -> None:
     """Phantom, index and prepared store below a folder, unless they are there."""
+    # First, since it refuses a folder that holds the cohort of other settings.
+    write_phantom(out / "phantom", settings, progress=progress)
     if (out / "store" / "store.json").is_file():
         return
-    write_phantom(out / "phantom", settings, progress=progress)
     index_cohort(out / "phantom", out / "index")
     prepare_index(out / "index", out / "store", PrepareSettings(), progress=progress)
 

@@ -57,7 +57,8 @@ def train_fold(
     Raises:
         CheckpointError: if ``resume.pt`` is broken or of another network.
         SplitError: if there are too few training pairs for one batch.
-        ConfigError: if the training diverges, so that no epoch can be chosen.
+        ConfigError: if the training diverges, so that no epoch can be chosen, or this machine
+            lacks the accelerator.
     """
     if (folder / "fold.json").is_file():
         return
@@ -74,9 +75,7 @@ def train_fold(
         load_weights(network, state["network"], resume)
         optimizer.load_state_dict(state["optimizer"])
         progress = _Progress(**state["progress"])
-    precision: Any = settings.precision
-    fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=precision)
-    fabric.launch()
+    fabric = _fabric(settings)
     model, tuned = fabric.setup(network, optimizer)
     responses = class_indices(list(data.training.pairs["response"]))
     sampler = EpochBatches(
@@ -154,6 +153,19 @@ class _Progress:
 
     def state(self) -> dict[str, Any]:
         return dict(self.__dict__)
+
+
+def _fabric(settings: TrainingConfig) -> Fabric:
+    precision: Any = settings.precision
+    try:
+        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"accelerator {settings.accelerator} with precision {precision} cannot be had on this "
+            f"machine: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
 
 
 def _loaders(
