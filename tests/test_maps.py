@@ -405,7 +405,8 @@ class TestOtherGrids:
             assert not attribution.data[0].any()
         moved = loaded.resample_to(target)
         assert moved.grid is target
-        assert (moved.channels, moved.meta) == (loaded.channels, loaded.meta)
+        assert moved.channels == loaded.channels
+        assert moved.meta == {**loaded.meta, "resampled": True}
         back = load_map(moved.save(tmp_path / "moved"))
         assert centre_of_mass(back.data[1], back.grid) == pytest.approx(LEFT, abs=0.5)
         peak = np.unravel_index(back.data[1].argmax(), target.shape)

@@ -22,7 +22,9 @@ def test_runs_on_the_phantom(path, tiny_run, monkeypatch):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == sum(".figure(" in cell["source"] for cell in notebook.cells) > 0
-    assert not [output for output in outputs if output.get("name") == "stderr"]
+    complaints = [output["text"] for output in outputs if output.get("name") == "stderr"]
+    # A dependency misses ipywidgets, which xrano does not need.
+    assert [text for text in complaints if "IProgress" not in text] == []
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

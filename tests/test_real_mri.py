@@ -82,7 +82,7 @@ def the_store_is_the_scan_itself_cropped_to_the_brain(work: Path) -> None:
 
 def maps_lie_on_the_scan_that_they_explain(work: Path) -> None:
     scan = nib.load(DATA / "T1.nii.gz")
-    paths = find_maps(work / "explained" / "maps")
+    paths = [path for path in find_maps(work / "explained" / "maps") if "_res-" not in path.name]
     assert len(paths) == 2
     for path in paths:
         image = nib.load(path)
@@ -100,7 +100,7 @@ def maps_lie_on_the_scan_that_they_explain(work: Path) -> None:
 
 def grad_cam_has_the_cells_of_the_last_block(work: Path) -> None:
     paths = find_maps(work / "explained" / "maps")
-    (meta,) = [load_map(path).meta for path in paths if load_map(path).coarse]
+    (meta,) = [load_map(path).meta for path in paths if "_res-cells_" in path.name]
     assert meta["layer"] == "backbone.features.denseblock4"
     shape = open_store(work / "store").grid.shape
     assert meta["feature_grid"]["shape"] == [size // 32 for size in shape]

@@ -199,6 +199,7 @@ def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
         "current": pair.current_session,
         "response": pair.response,
         "spans_surgery": pair.spans_surgery,
+        "normalised_by": pair.normalised_by,
         "target_choice": target if target not in RESPONSES else "named",
         "input_sha256": hashlib.sha256(pair.inputs.tobytes()).hexdigest(),
         "threads": torch.get_num_threads(),

@@ -30,6 +30,10 @@ MERGED_CHANNEL = "all"
 """Channel name of a map that a method gives for all input channels at once (CAMs)."""
 
 
+RESAMPLED = "resampled"
+"""Sidecar entry of a map that no longer lies on the grid that its method gave it."""
+
+
 class Rectification(StrEnum):
     """How signed values become non-negative relevance."""
 
@@ -145,7 +149,7 @@ class AttributionMap:
         data = np.stack(
             [resample(channel, self.grid, grid, outside=outside) for channel in self.data]
         )
-        return AttributionMap(data, grid, self.channels, self.meta)
+        return AttributionMap(data, grid, self.channels, {**self.meta, RESAMPLED: True})
 
     @property
     def stem(self) -> str:
@@ -163,7 +167,8 @@ class AttributionMap:
         what = _alphanumeric(f"{meta['method']} {base} {meta['target_name']}")
         since = _alphanumeric(meta["prior"])
         layer = _alphanumeric(str(meta.get("layer") or ""))
-        desc = f"{what}{layer}since{since}"
+        cells = "_res-cells" if self.coarse and not meta.get(RESAMPLED) else ""
+        desc = f"{what}{layer}since{since}{cells}"
         folder = f"sub-{patient}/ses-{session}"
         return f"{folder}/sub-{patient}_ses-{session}_desc-{desc}_stat-relevance_statmap"
 

@@ -378,7 +378,7 @@ def test_training_refusals(phantom_store: Store, tmp_path: Path, capsys: Capture
         ((*small, "--model.sequences", "T1", "ADC"), ("'ADC'", "CT1, FLAIR, T1, T2")),
         ((*small, "--n_folds", "50"), ("50 folds", str(n_patients))),
         (("--training.balancing", "smote"), ("both, none, sampler, weights",)),
-        (("--training.epochs", "-1"), ("epochs ≥ 0",)),
+        (("--training.epochs", "-1"), ("training.epochs must be ≥ 0",)),
         (("--folds", "0", "7"), ("fold 7",)),
     ):
         refused(capsys, *train(phantom_store, out, *more), words=words)
@@ -428,7 +428,10 @@ def test_explain_and_score_take_what_the_command_before_has_written(
     said = capsys.readouterr().out
     for pair_id in pair_ids:
         assert str(out / "panels" / f"{pair_id}.png") in said
-    assert len(list((out / "maps").rglob("*_statmap.nii.gz"))) == 4
+    written = [path.name for path in (out / "maps").rglob("*_statmap.nii.gz")]
+    # Grad-CAM on its own cells as well: that is what is scored.
+    assert len(written) == 6
+    assert sum("_res-cells_" in name for name in written) == 2
     scores = tmp_path / "scores"
     arguments = ["score", str(tiny_run.root), "--maps", str(out / "maps"), "--out", str(scores)]
     assert main([*arguments, "--n_resamples", "20"]) == 0

@@ -211,11 +211,6 @@ def test_saved_voxel_wise_maps_score_as_in_one_go(saved):
     assert largest_difference(saved[1], "saliency") <= 1e-6
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a saved class activation map is interpolated before its negative part is dropped, "
-    "a fused one after",
-)
 def test_saved_class_activation_maps_score_as_in_one_go(saved):
     assert largest_difference(saved[1], "gradcam") <= 1e-4
 

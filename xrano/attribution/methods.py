@@ -95,6 +95,12 @@ class AttributionSettings:
     n_steps: int = 32
     memory_gb: float = 2.0
 
+    def __post_init__(self) -> None:
+        if self.n_steps < 1 or not self.memory_gb > 0:
+            raise ConfigError(
+                f"n_steps ≥ 1 and memory_gb > 0 are needed, got {self.n_steps} and {self.memory_gb}"
+            )
+
 
 @dataclass(frozen=True)
 class Attribution:

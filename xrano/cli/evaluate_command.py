@@ -9,7 +9,7 @@ POSITIONAL_HELP = "folder that xrano train wrote"
 
 
 def run(run_dir: Path, n_resamples: int = 2000, seed: int = 0, store: Path | None = None) -> None:
-    """Judge the out-of-fold predictions, beside the majority class and the volumetric rule.
+    """Judge the out-of-fold predictions; writes evaluation.json into the run's folder.
 
     Args:
         run_dir: the run.

@@ -28,7 +28,7 @@ def run(
     slice_by: Literal["tumour", "peak", "change", "centre"] = "tumour",
     planes: tuple[Literal["axial", "coronal", "sagittal"], ...] = ("axial",),
     convention: Literal["radiological", "neurological"] = "radiological",
-    background: str = "CT1",
+    background: str = "",
     store: Path | None = None,
 ) -> None:
     """Draw where the network looked, and save the maps on the patient's own scan.
@@ -48,12 +48,12 @@ def run(
         slice_by: which slice is drawn.
         planes: one row of pictures each.
         convention: radiological shows the patient's left on the right.
-        background: sequence under the maps.
+        background: sequence under the maps; CT1 if not given, or the first there is.
         store: where the prepared store is now, if it was moved.
     """
     from xrano.attribution.methods import AttributionSettings
     from xrano.cli.terminal import bar
-    from xrano.errors import ConfigError
+    from xrano.errors import ConfigError, UnknownNameError
     from xrano.experiments.explained_pairs import explain_pairs
     from xrano.experiments.outside_pair import explain_outside
     from xrano.training.run import open_run
@@ -62,6 +62,8 @@ def run(
     if bool(pair) == outside or (prior is None) != (current is None):
         raise ConfigError("name pairs by --pair ID, or two folders by --prior DIR --current DIR")
     opened = open_run(run_dir, store=store)
+    if background and background not in opened.layout.sequences:
+        raise UnknownNameError("sequence", background, opened.layout.sequences)
     options: dict[str, Any] = {
         "target": target,
         "settings": AttributionSettings(layer, n_steps, memory_gb),
@@ -70,7 +72,7 @@ def run(
             "slice_by": slice_by,
             "planes": tuple(planes),
             "convention": convention,
-            "background": background,
+            "background": background or "CT1",
         },
     }
     if prior is not None and current is not None:
@@ -80,4 +82,6 @@ def run(
     for path in panels:
         print(path)
     if maps:
-        print(f"maps in {out / 'maps'}; next:  xrano score {run_dir} --maps {out / 'maps'}")
+        print(f"maps in {out / 'maps'}")
+    if maps and pair:
+        print(f"next:  xrano score {run_dir} --maps {out / 'maps'} --out {out / 'scores'}")

@@ -61,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (XranoError, OSError, MemoryError) as error:
-        if debug:
+    except (XranoError, OSError, MemoryError, RuntimeError) as error:
+        out_of_memory = any(words in str(error) for words in _OUT_OF_MEMORY)
+        if debug or (isinstance(error, RuntimeError) and not out_of_memory):
             raise
         print(f"xrano: error: {_one_line(error)}", file=sys.stderr)
         return 1
@@ -88,6 +89,10 @@ def build_parser() -> ArgumentParser:
             description=summary, epilog=f"example:  {module.EXAMPLE}", allow_abbrev=False
         )
         command.add_argument("--config", action="config", help="YAML file of these options")
+        if name == "train":
+            # Taken out before parsing; here for --help alone.
+            presets = ", ".join(sorted(_presets()))
+            command.add_argument("--preset", help=f"settings that come with xrano: {presets}")
         positionals = POSITIONALS.get(name, ())
         for positional in positionals:
             command.add_argument(positional, type=Path, help=module.POSITIONAL_HELP)
@@ -100,13 +105,19 @@ def build_parser() -> ArgumentParser:
 
 def _run(command: str, values: Namespace) -> None:
     module: Any = import_module(f"xrano.cli.{command}_command")
-    options = {name: value for name, value in vars(values).items() if name != "config"}
+    options = {
+        name: value for name, value in vars(values).items() if name not in ("config", "preset")
+    }
     module.run(**options)
+
+
+def _presets() -> dict[str, Path]:
+    return {path.stem: path for path in (Path(xrano.__file__).parent / "presets").glob("*.yaml")}
 
 
 def _expand_preset(arguments: list[str]) -> list[str]:
     """``--preset NAME`` means ``--config`` with the preset's file."""
-    presets = {path.stem: path for path in (Path(xrano.__file__).parent / "presets").glob("*.yaml")}
+    presets = _presets()
     expanded: list[str] = []
     remaining = iter(arguments)
     for argument in remaining:
@@ -123,21 +134,35 @@ def _expand_preset(arguments: list[str]) -> list[str]:
 
 
 def _gather_lists(arguments: list[str]) -> list[str]:
-    """``--methods a b`` as ``--methods [a,b]``, the form in which the parser takes lists."""
-    gathered: list[str] = []
+    """``--methods a b``, ``--methods=a`` and repeats of these as one ``--methods [a,b]``."""
+    rest: list[str] = []
+    gathered: dict[str, list[str]] = {}
+    collecting = ""
     for argument in arguments:
-        listing = len(gathered) > 1 and gathered[-2] in LISTS and not argument.startswith("-")
-        if gathered and gathered[-1] in LISTS and not argument.startswith(("-", "[")):
-            gathered.append(f"[{argument}]")
-        elif listing and gathered[-1].startswith("["):
-            gathered[-1] = f"{gathered[-1][:-1]},{argument}]"
-        else:
-            gathered.append(argument)
-    return gathered
+        name, equals, value = argument.partition("=")
+        if name in LISTS:
+            gathered.setdefault(name, [])
+            collecting, argument = ("", value) if equals else (name, "")
+        elif argument.startswith("-") or not collecting:
+            collecting = ""
+            rest.append(argument)
+            continue
+        gathered[collecting or name] += [item for item in argument.strip("[]").split(",") if item]
+        if argument.startswith("["):
+            collecting = ""
+    return rest + [part for name, items in gathered.items() for part in (name, _listed(items))]
+
+
+def _listed(items: list[str]) -> str:
+    return f"[{','.join(item.strip() for item in items)}]"
+
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""How torch's allocators say it; to Python that is a plain RuntimeError."""
 
 
 def _one_line(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
+    if isinstance(error, (MemoryError, RuntimeError)):
         return f"out of memory ({error}); use a coarser spacing, a smaller batch or network"
     return " ".join(str(error).split())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-EXAMPLE = "xrano score runs/first --out scores   (or saved maps:  --maps explained/maps)"
+EXAMPLE = "xrano score runs/first --out scores   (or of saved maps: add  --maps explained/maps)"
 POSITIONAL_HELP = "folder that xrano train or xrano demo wrote"
 
 
@@ -58,5 +58,7 @@ def run(
             attribution=AttributionSettings(layer, n_steps, memory_gb),
         )
         table = score_cohort(opened, out, settings, progress=bar)
-    print(format_primary(write_summary(table, out, n_resamples=n_resamples)))
-    print(f"{len(table)} scores in {out / 'scores.csv'}, summary and figure beside them")
+    summary = write_summary(table, out, n_resamples=n_resamples)
+    print(format_primary(summary))
+    beside = "summary and figure beside them" if len(summary) else "no summary: see above"
+    print(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")

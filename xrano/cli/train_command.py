@@ -59,4 +59,5 @@ def run(
     if training.epochs:
         print(f"predictions in {out / 'predictions.csv'}; next:  xrano evaluate {out}")
     else:
-        print(f"an untrained {model.name} in {finished.root}; next:  xrano explain {out} --pair ID")
+        print(f"an untrained {model.name} in {finished.root}")
+        print(f"next:  xrano explain {out} --pair ID --out explained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,9 @@ class PairVolumes:
     """Everything about one pair that explaining, scoring and drawing need.
 
     ``inputs``: float32 (channel, i, j, k) in the order of ``layout``; ``brain``: union of both
-    brain masks; ``segmentations``: source to (prior labels, current labels, scheme), of sources
-    that both scans have; ``response``: empty if unrated.
+    brain masks; ``segmentations``: source to (prior labels, current labels, scheme), ``None``
+    where a scan lacks it; ``response``: empty if unrated; ``normalised_by``: the tissue that the
+    intensities were normalised by, in words.
     """
 
     pair_id: str
@@ -36,7 +38,18 @@ class PairVolumes:
     layout: ChannelLayout
     grid: Grid
     brain: Mask
-    segmentations: Mapping[str, tuple[Labels, Labels, str]]
+    segmentations: Mapping[str, tuple[Labels | None, Labels | None, str]]
+    normalised_by: str = ""
+
+    def content_hash(self) -> str:
+        """SHA-256 of everything that maps and scores of this pair follow from."""
+        digest = hashlib.sha256(self.inputs.tobytes())
+        digest.update(self.brain.tobytes())
+        for source, (prior, current, scheme) in sorted(self.segmentations.items()):
+            digest.update(f"{source} {scheme} {self.response} {self.spans_surgery}".encode())
+            for labels in (prior, current):
+                digest.update(b"none" if labels is None else labels.tobytes())
+        return digest.hexdigest()
 
     def volume(self, timepoint: str, sequence: str) -> NDArray[np.float32]:
         """One normalised channel (i, j, k)."""
@@ -68,6 +81,7 @@ def load_pair(store: Store, pair: Mapping[str, Any], layout: ChannelLayout) -> P
         pair_id=pair["pair_id"],
         response=pair["response"],
         spans_surgery=bool(pair["spans_surgery"]),
+        normalised_by=str(known[pair["pair_id"]].get("region", "")),
     )
 
 
@@ -85,6 +99,7 @@ def assemble_pair(
     pair_id: str,
     response: str = "",
     spans_surgery: bool = False,
+    normalised_by: str = "",
 ) -> PairVolumes:
     """Normalise two sessions and stack them in the layout's order."""
     inputs = np.empty((len(layout), *grid.shape), dtype=np.float32)
@@ -96,7 +111,7 @@ def assemble_pair(
             session.brain,
             out=inputs[index],
         )
-    common = [source for source in prior.segmentations if source in current.segmentations]
+    sources = dict.fromkeys([*prior.segmentations, *current.segmentations])
     return PairVolumes(
         pair_id=pair_id,
         patient_id=current.patient_id,
@@ -109,14 +124,18 @@ def assemble_pair(
         grid=grid,
         brain=prior.brain | current.brain,
         segmentations={
-            source: (
-                prior.segmentations[source][0],
-                current.segmentations[source][0],
-                current.segmentations[source][1],
-            )
-            for source in common
+            source: _both(prior.segmentations.get(source), current.segmentations.get(source))
+            for source in sources
         },
+        normalised_by=normalised_by,
     )
+
+
+def _both(
+    prior: tuple[Labels, str] | None, current: tuple[Labels, str] | None
+) -> tuple[Labels | None, Labels | None, str]:
+    scheme = next(item[1] for item in (current, prior) if item is not None)
+    return prior[0] if prior else None, current[0] if current else None, scheme
 
 
 def session_pair_statistics(

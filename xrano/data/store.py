@@ -14,6 +14,7 @@ belongs to the pair), ``brain`` and ``segmentation/SOURCE`` as uint8. No pickle 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -152,6 +153,13 @@ class Store:
         """Volumes in ml: patient_id, session_id, source, region, ml."""
         words = dict.fromkeys(("patient_id", "session_id", "source", "region"), "str")
         return pd.read_csv(self.root / "volumes.csv", keep_default_na=False, dtype=words)
+
+    def fingerprint(self) -> str:
+        """A hash that changes when the store is prepared anew from other files or settings."""
+        digest = hashlib.sha256()
+        for name in ("store.json", "statistics.json", "pairs.csv"):
+            digest.update((self.root / name).read_bytes())
+        return digest.hexdigest()
 
     def session_path(self, patient_id: str, session_id: str) -> Path:
         """The file of one session."""

@@ -81,11 +81,11 @@ def score_cohort(
     rows: list[dict[str, Any]] = []
     for record in progress(records, "explaining and scoring"):
         trained, copies = explainers[run.fold_of(record["patient_id"])]
-        part = out / "parts" / f"{record['pair_id']}.json"
-        key = _key(settings, trained, copies)
+        pair = load_pair(run.store, record, run.layout)
+        part = out / "parts" / f"{pair.pair_id}.json"
+        key = _key(settings, pair, trained, copies)
         found = _read_part(part, key)
         if found is None:
-            pair = load_pair(run.store, record, run.layout)
             found = _score_pair(pair, trained, copies, settings)
             write_json(part, {"key": key, "rows": found})
         rows += found
@@ -158,9 +158,11 @@ def _with_nan(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _key(settings: CohortSettings, trained: Explainer, copies: Sequence[Explainer]) -> str:
+def _key(
+    settings: CohortSettings, pair: PairVolumes, trained: Explainer, copies: Sequence[Explainer]
+) -> str:
     weights = [explainer.weights_sha256 for explainer in (trained, *copies)]
-    text = json.dumps([asdict(settings), weights], sort_keys=True)
+    text = json.dumps([asdict(settings), pair.content_hash(), weights], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +72,9 @@ def explain_pairs(
         explainer = explainers[run.fold_of(row["patient_id"])]
         panels.append(
             write_explanation(
-                partial(load_pair, run.store, row, run.layout),
+                load_pair(run.store, row, run.layout),
                 explainer,
                 out,
-                pair_id=row["pair_id"],
                 reference=reference_scan(run, row),
                 target=target,
                 settings=settings or AttributionSettings(),
@@ -110,11 +108,10 @@ def reference_scan(run: Run, row: dict[str, Any]) -> Path | None:
 
 
 def write_explanation(
-    load: Callable[[], PairVolumes],
+    pair: PairVolumes,
     explainer: Explainer,
     out: Path,
     *,
-    pair_id: str,
     reference: Path | None,
     target: str,
     settings: AttributionSettings,
@@ -127,14 +124,18 @@ def write_explanation(
         "target": target,
         "settings": asdict(settings),
         "weights_sha256": explainer.weights_sha256,
+        "pair_sha256": pair.content_hash(),
         "save_maps": save_maps,
         "panel": {name: str(value) for name, value in panel.items()},
     }
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    record, picture = out / "explanations" / f"{pair_id}.json", out / "panels" / f"{pair_id}.png"
+    record, picture = (
+        out / "explanations" / f"{pair.pair_id}.json",
+        out / "panels" / f"{pair.pair_id}.png",
+    )
     if record.is_file() and picture.is_file() and _key(record) == key:
         return picture
-    explanation = explainer.explain(load(), target)
+    explanation = explainer.explain(pair, target)
     if save_maps:
         for attribution in explanation.maps:
             save_on_scan(attribution, reference, out / "maps")
@@ -146,11 +147,15 @@ def write_explanation(
 def save_on_scan(attribution: AttributionMap, reference: Path | None, folder: Path) -> Path:
     """Save a map on the grid of a scan file, or on its own if there is none.
 
+    A coarse map is saved on its own grid of cells as well: that file is the one to score.
+
     Raises:
         VolumeError: if the scan cannot be read.
     """
+    if reference is None or attribution.coarse:
+        path = attribution.save(folder)
     if reference is None:
-        return attribution.save(folder)
+        return path
     try:
         image: Any = nib.load(reference)
     except (OSError, nib.filebasedimages.ImageFileError) as error:

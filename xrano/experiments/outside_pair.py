@@ -57,7 +57,7 @@ def explain_outside(
         VolumeError: if a sequence that the network needs is missing or cannot be used, or the
             brain does not lie in the field of view of the run's store.
     """
-    patient = Path(current).resolve().parent.name or "patient"
+    patient = _patient(run, prior, current)
     sessions = [_session(run, Path(folder), patient) for folder in (prior, current)]
     if sessions[0].session_id == sessions[1].session_id:
         sessions[0] = replace(sessions[0], session_id=f"{sessions[0].session_id}-prior")
@@ -66,16 +66,38 @@ def explain_outside(
     if target == "response":
         raise ConfigError("two sessions outside a cohort have no response to explain")
     return write_explanation(
-        lambda: pair,
+        pair,
         next(iter(explainers.values())),
         out,
-        pair_id=pair.pair_id,
         reference=Path(_files(run, Path(current))[run.layout.sequences[0]]),
         target=target,
         settings=settings or AttributionSettings(),
         save_maps=save_maps,
         panel=panel or {},
     )
+
+
+def _patient(run: Run, prior: Path, current: Path) -> str:
+    """The patient: of the run's cohort if a scan is one of it, else the folder above ``current``.
+
+    A scan of the cohort must be explained by the network that never saw its patient, under
+    whatever name its folder is given.
+    """
+    known = {
+        str(Path(row[name]).resolve()): row["patient_id"]
+        for row in run.store.sessions.to_dict("records")
+        for name in run.store.sequences
+        if row[name]
+    }
+    found = {
+        known[str(Path(path).resolve())]
+        for folder in (prior, current)
+        for path in _files(run, Path(folder)).values()
+        if str(Path(path).resolve()) in known
+    }
+    if len(found) > 1:
+        raise ConfigError(f"the two folders are of different patients: {', '.join(sorted(found))}")
+    return found.pop() if found else Path(current).resolve().parent.name or "patient"
 
 
 def _files(run: Run, folder: Path) -> dict[str, str]:
@@ -126,5 +148,6 @@ def _pair(run: Run, prior: PreparedSession, current: PreparedSession) -> PairVol
         run.layout,
         run.store.grid,
         unpack_statistics(statistics),
+        normalised_by=str(statistics["region"]),
         pair_id=make_pair_id(current.patient_id, prior.session_id, current.session_id),
     )

@@ -48,5 +48,9 @@ def explanation_panel(explanation: Explanation, *, region: str = "core", **optio
 def _outlines(pair: PairVolumes, region: str) -> tuple[str, Mask | None, Mask | None]:
     for prior, current, scheme in pair.segmentations.values():
         drawn = region if has_region(scheme, region) else WHOLE
-        return drawn, region_mask(prior, scheme, drawn), region_mask(current, scheme, drawn)
+        before, after = (
+            None if labels is None else region_mask(labels, scheme, drawn)
+            for labels in (prior, current)
+        )
+        return drawn, before, after
     return region, None, None

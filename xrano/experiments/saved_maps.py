@@ -17,6 +17,15 @@ from xrano.scoring.score_table import score_table, write_scores
 from xrano.training.run import Run
 
 
+def _has_cells(path: Path) -> bool:
+    """Whether a map was carried over from a feature grid whose own file lies beside it.
+
+    The cells are scored, as in a cohort run: interpolated first and rectified afterwards, a
+    negative cell would eat into its neighbours.
+    """
+    return path.with_name(path.name.replace("_stat-", "_res-cells_stat-")).is_file()
+
+
 def score_saved_maps(
     run: Run, folder: Path, out: Path, *, reduction: str = "sum", progress: Progress = quiet
 ) -> pd.DataFrame:
@@ -34,7 +43,7 @@ def score_saved_maps(
         UnknownNameError: if a map belongs to a pair that the store does not have.
         VolumeError: if a map is broken.
     """
-    paths = find_maps(folder)
+    paths = [path for path in find_maps(folder) if not _has_cells(path)]
     if not paths:
         raise ManifestError(f"{folder} holds no finished map (*_statmap.nii.gz with its .json)")
     masks: dict[str, PairMasks] = {}

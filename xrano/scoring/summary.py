@@ -107,9 +107,13 @@ def _qualifying(rows: pd.DataFrame, source: str | None) -> pd.DataFrame:
         raise UnknownNameError("segmentation source", source, sources)
     source = source if source is not None else (sources[0] if sources else "")
     reference = rows["weights"] == "none"
+    # Of all targets, the predicted one is among them.
+    predicted = (rows["target_choice"] == "predicted") | (
+        (rows["target_choice"] == "all") & (rows["target"] == rows["predicted"])
+    )
     named = np.where(rows["layer"] != "", "positive", "absolute")
     keep = (
-        ((rows["target_choice"] == "predicted") | reference)
+        (predicted | reference)
         & (rows["region"] == PRIMARY_REGION)
         & (rows["lesion"] == ALL)
         & (rows["metric"] == PRIMARY_METRIC)

@@ -91,12 +91,8 @@ class RunConfig:
             raise UnknownNameError("balancing", training.balancing, BALANCINGS)
         if training.precision not in PRECISIONS:
             raise UnknownNameError("precision", training.precision, PRECISIONS)
-        if training.epochs < 0 or training.batch_size < 1 or training.patience < 1:
-            raise ConfigError("epochs ≥ 0, batch_size ≥ 1 and patience ≥ 1 are needed")
-        if not 0 < self.validation_fraction < 1:
-            raise ConfigError(
-                f"validation_fraction lies between 0 and 1, got {self.validation_fraction}"
-            )
+        _check_ranges(training, training=True)
+        _check_ranges(self, training=False)
         for fold in self.folds:
             if not 0 <= fold < self.n_folds:
                 raise ConfigError(f"fold {fold} is not one of the {self.n_folds} folds")
@@ -105,6 +101,36 @@ class RunConfig:
         """Plain values, tuples as lists."""
         values: dict[str, Any] = _plain(asdict(self))
         return values
+
+
+_LEAST: dict[str, float] = {
+    "epochs": 0,
+    "batch_size": 1,
+    "patience": 1,
+    "weight_decay": 0,
+    "warmup_epochs": 0,
+    "workers": 0,
+    "scale": 0,
+    "noise": 0,
+    "shift": 0,
+    "n_folds": 2,
+    "seed": 0,
+}
+_SHARES = {"flip": 1.0, "affine": 1.0, "validation_fraction": 0.5}
+
+
+def _check_ranges(config: Any, *, training: bool) -> None:
+    where = "training." if training else ""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.name in _LEAST and not value >= _LEAST[item.name]:
+            raise ConfigError(f"{where}{item.name} must be ≥ {_LEAST[item.name]:g}, got {value}")
+        if item.name in _SHARES and not 0 <= value <= _SHARES[item.name]:
+            raise ConfigError(
+                f"{where}{item.name} lies between 0 and {_SHARES[item.name]:g}, got {value}"
+            )
+        if item.name in ("learning_rate", "validation_fraction") and not value > 0:
+            raise ConfigError(f"{where}{item.name} must be > 0, got {value}")
 
 
 def load_config(path: Path) -> RunConfig:

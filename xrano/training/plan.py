@@ -9,10 +9,8 @@ import torch
 
 from xrano.channels import ChannelLayout
 from xrano.data.store import open_store
-from xrano.errors import UnknownNameError
-from xrano.models.factory import MODELS
 from xrano.training.config import RunConfig
-from xrano.training.run import rated
+from xrano.training.run import check_names, rated
 from xrano.training.step_time import estimate_epoch_seconds
 
 
@@ -28,8 +26,7 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
         UnknownNameError: for an unknown network.
     """
     store = open_store(Path(config.store))
-    if config.model.name not in MODELS:
-        raise UnknownNameError("model", config.model.name, MODELS)
+    check_names(config, store)
     layout = ChannelLayout(config.model.sequences)
     pairs = len(rated(store.pairs)) * (config.n_folds - 1) / config.n_folds
     training = int(pairs * (1 - config.validation_fraction))

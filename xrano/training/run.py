@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,9 +61,12 @@ class Run:
     def predictions(self) -> pd.DataFrame:
         """Out-of-fold predictions of the pairs of the folds trained."""
         path = self.root / "predictions.csv"
+        if self.config.training.epochs == 0:
+            raise CheckpointError(f"an untrained run has nothing to judge: there is no {path}")
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: the training of this run is not finished")
-        return pd.read_csv(path, keep_default_na=False)
+        words = dict.fromkeys(("pair_id", "patient_id", "response", "predicted"), "str")
+        return pd.read_csv(path, keep_default_na=False, dtype=words)
 
     @property
     def trained_folds(self) -> tuple[int, ...]:
@@ -86,7 +90,10 @@ class Run:
         pairs = self.pairs()
         found = pairs[pairs["pair_id"] == pair_id]
         if found.empty:
-            raise UnknownNameError("pair", pair_id, pairs["pair_id"])
+            near = difflib.get_close_matches(pair_id, list(pairs["pair_id"]), n=5, cutoff=0.3)
+            raise UnknownNameError(
+                f"pair in {self.store.root / 'pairs.csv'}:", pair_id, near or pairs["pair_id"][:5]
+            )
         return {str(name): value for name, value in found.iloc[0].items()}
 
     def fold_of(self, patient_id: str) -> int:
@@ -178,30 +185,38 @@ def train_run(config: RunConfig, out: Path, *, report: FoldReport) -> Run:
     """
     out = Path(out)
     store = open_store(Path(config.store))
-    _check_names(config, store)
+    check_names(config, store)
     config = replace(config, store=str(store.root.resolve()))
-    _claim(out, config)
     pairs, exclusions = filter_by_sequences(store.pairs, store.sessions, config.model.sequences)
     pairs = rated(pairs)
+    # Everything that can be refused is refused before the folder is claimed.
+    splits = _splits(config, out, pairs) if config.training.epochs else None
+    _claim(out, config, store)
     write_table(out / "exclusions.csv", exclusions)
-    if config.training.epochs == 0:
+    if splits is None:
         return _write_untrained(config, out, store)
-    if not (out / "splits.json").is_file():
-        splits = (
-            read_splits(Path(config.splits), pairs)
-            if config.splits
-            else make_folds(pairs, config.n_folds, config.seed)
-        )
-        write_splits(out / "splits.json", splits)
-    splits = read_splits(out / "splits.json", pairs)
-    folds = config.folds or tuple(range(len(splits["folds"])))
-    predictions = []
-    for fold in folds:
+    write_splits(out / "splits.json", splits)
+    for fold in config.folds or range(len(splits["folds"])):
         test = pairs["patient_id"].isin(splits["folds"][fold]["test"])
         _train_one(config, store, pairs[~test], out, fold, report)
-        predictions.append(_predict(config, store, pairs[test], out, fold))
+    run = open_run(out)
+    predictions = [_predict(config, store, pairs, out, splits, fold) for fold in run.trained_folds]
     write_table(out / "predictions.csv", pd.concat(predictions, ignore_index=True))
-    return open_run(out)
+    return run
+
+
+def _splits(config: RunConfig, out: Path, pairs: pd.DataFrame) -> Splits:
+    """The folder's own splits, the ones named, or new ones."""
+    if (out / "splits.json").is_file():
+        splits = read_splits(out / "splits.json", pairs)
+    elif config.splits:
+        splits = read_splits(Path(config.splits), pairs)
+    else:
+        splits = make_folds(pairs, config.n_folds, config.seed)
+    for fold in config.folds:
+        if fold >= len(splits["folds"]):
+            raise ConfigError(f"fold {fold} is not one of the {len(splits['folds'])} folds")
+    return splits
 
 
 def _train_one(
@@ -245,8 +260,9 @@ def _train_one(
 
 
 def _predict(
-    config: RunConfig, store: Store, pairs: pd.DataFrame, out: Path, fold: int
+    config: RunConfig, store: Store, pairs: pd.DataFrame, out: Path, splits: Splits, fold: int
 ) -> pd.DataFrame:
+    pairs = pairs[pairs["patient_id"].isin(splits["folds"][fold]["test"])]
     layout = ChannelLayout(config.model.sequences)
     model = load_model(
         fold_folder(out, fold) / "model.safetensors", model=config.model.name, layout=layout
@@ -289,7 +305,12 @@ def _write_untrained(config: RunConfig, out: Path, store: Store) -> Run:
     return open_run(out)
 
 
-def _check_names(config: RunConfig, store: Store) -> None:
+def check_names(config: RunConfig, store: Store) -> None:
+    """Refuse networks that do not exist and sequences that the store does not have.
+
+    Raises:
+        UnknownNameError: listing the choices.
+    """
     if config.model.name not in MODELS:
         raise UnknownNameError("model", config.model.name, MODELS)
     for sequence in config.model.sequences:
@@ -297,12 +318,26 @@ def _check_names(config: RunConfig, store: Store) -> None:
             raise UnknownNameError("sequence", sequence, store.sequences)
 
 
-def _claim(out: Path, config: RunConfig) -> None:
-    """Write the config, or refuse a folder that holds a run with another one."""
-    path = out / "config.yaml"
-    if path.is_file() and load_config(path) != config:
-        raise ConfigError(
-            f"{out} already holds a run with other settings (see its config.yaml); choose "
-            "another --out, or delete it"
-        )
+def _claim(out: Path, config: RunConfig, store: Store) -> None:
+    """Write the config, or refuse a folder that holds a run of other settings or another store.
+
+    Which folds are trained is not a setting: folds may be added to a run.
+    """
+    path, mark = out / "config.yaml", out / "store.sha256"
+    fingerprint = store.fingerprint()
+    if path.is_file():
+        known = load_config(path)
+        if replace(known, folds=()) != replace(config, folds=()):
+            raise ConfigError(
+                f"{out} already holds a run with other settings (see its config.yaml); choose "
+                "another --out, or delete it"
+            )
+        if mark.is_file() and mark.read_text(encoding="utf-8").strip() != fingerprint:
+            raise ConfigError(
+                f"{out} was trained on the store {config.store} before that was prepared anew; "
+                "choose another --out, or delete it"
+            )
+        if known.folds and config.folds:
+            config = replace(config, folds=tuple(sorted({*known.folds, *config.folds})))
     write_text(path, dump_config(config))
+    write_text(mark, fingerprint + "\n")
