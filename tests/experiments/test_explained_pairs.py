@@ -442,3 +442,22 @@ def test_outside_refusals(tiny_run: Run, outside, tmp_path: Path):
     with pytest.raises((ManifestError, VolumeError), match="field of view|inside the brain"):
         explain_outside(tiny_run, prior, away, ["saliency"], out)
     assert not out.exists()
+
+
+def test_a_scan_of_the_cohort_keeps_its_patient_in_any_folder(
+    tiny_run: Run, outside, tmp_path: Path
+):
+    """A training patient must not be explained by going round the cohort."""
+    pairs = tiny_run.pairs()
+    untrained = set(tiny_run.splits["folds"][2]["test"])
+    pair_id = pairs[pairs["patient_id"].isin(untrained)]["pair_id"].iloc[0]
+    prior = Path(current_scan(tiny_run, pair_id)).parents[3]
+    renamed = tmp_path / "somebody" / "week-777"
+    renamed.parent.mkdir()
+    renamed.symlink_to(prior)
+    for folders in ((prior, outside[1]), (outside[0], renamed)):
+        with pytest.raises(SplitError, match="test patient of fold 2"):
+            explain_outside(tiny_run, *folders, ["saliency"], tmp_path / "out")
+    own = Path(current_scan(tiny_run, pairs["pair_id"].iloc[-1])).parents[3]
+    with pytest.raises(ConfigError, match="different patients"):
+        explain_outside(tiny_run, own, renamed, ["saliency"], tmp_path / "out")

@@ -7,7 +7,7 @@ from pathlib import Path
 EXAMPLE = "xrano demo --out xrano-demo"
 
 
-def run(out: Path = Path("xrano-demo"), patients: int = 80, seed: int = 0, copies: int = 3) -> None:
+def run(out: Path = Path("xrano-demo"), patients: int = 96, seed: int = 0, copies: int = 3) -> None:
     """The whole path on a phantom cohort: two scans in, response, maps, overlap, figures out.
 
     Args:

@@ -29,10 +29,18 @@ def run(
     from xrano.cli.terminal import bar
     from xrano.data.indexed import prepare_index
     from xrano.data.prepare_settings import PrepareSettings
+    from xrano.data.store import open_store
 
     settings = PrepareSettings(spacing_mm, normalisation, margin_mm)
     grid, n_pairs = prepare_index(index, out, settings, unrated=unrated, progress=bar)
     size = "×".join(str(size) for size in grid.shape)
     spacing = "×".join(f"{size:g}" for size in grid.spacing)
     print(f"{n_pairs} pairs on {size} voxels of {spacing} mm in {out}")
+    regions = open_store(out).statistics["pairs"].values()
+    fallbacks = sum(pair["region"].startswith("common brain") for pair in regions)
+    if fallbacks:
+        print(
+            f"{fallbacks} pairs have no healthy region (no segmentation, or too little tissue) and "
+            "are normalised by the whole brain, which lets the tumour shift every voxel"
+        )
     print(f"next:  xrano train {out} --out runs/first --preset laptop")

@@ -32,7 +32,7 @@ PANEL_METHODS = ("saliency", "gradcam", "ig:prior")
 def run_demo(
     out: Path,
     *,
-    patients: int = 80,
+    patients: int = 96,
     seed: int = 0,
     copies: int = 3,
     progress: Progress = quiet,

@@ -167,6 +167,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
     return {
         "pair_id": explanation.pair.pair_id,
         "response": explanation.pair.response,
+        "normalised_by": explanation.pair.normalised_by,
         "predicted": explanation.predicted,
         "probabilities": dict(explanation.probabilities),
         "logits": dict(explanation.logits),

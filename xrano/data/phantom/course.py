@@ -46,7 +46,7 @@ def open_intervals(settings: PhantomSettings, standing: Standing) -> dict[Respon
     Example:
         >>> opened = open_intervals(PhantomSettings(margin=0.0), Standing(10.0, 10.0))
         >>> {str(response): (round(a, 3), round(b, 3)) for response, (a, b) in opened.items()}
-        {'CR': (0.0, 0.0), 'PR': (0.704, 3.5), 'SD': (3.5, 14.0), 'PD': (14.0, 35.0)}
+        {'CR': (0.0, 0.0), 'PR': (1.2, 3.5), 'SD': (3.5, 14.0), 'PD': (14.0, 35.0)}
     """
     keep = 1.0 + settings.margin
     baseline, nadir, least = standing.rano_baseline, standing.nadir, settings.least_ml

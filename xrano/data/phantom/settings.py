@@ -22,7 +22,10 @@ MIXES: dict[str, dict[Response, float]] = {
 LEAST_VOXELS = 11
 """An enhancing lesion has at least about this many voxels, so that it is seen at the spacing."""
 
-LEAST_ML = 0.7
+LEAST_ML = 1.2
+"""Least enhancing volume in ml: 19 voxels at 4 mm. What is left after a partial response is at
+least this, so that it can be told from nothing at the demo's resolution."""
+
 LARGEST_ML = 35.0
 
 
@@ -61,7 +64,7 @@ class PhantomSettings:
 
     Example:
         >>> PhantomSettings(patients=3, margin=0.2).least_ml
-        0.704
+        1.2
     """
 
     patients: int = 24
