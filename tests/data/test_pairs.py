@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from lumiere_tree import write_tree
 
-from xrano.data.lumiere import read_lumiere
+from xrano.data.datasets.lumiere import read_lumiere
 from xrano.data.pairs import ExclusionReason, build_pairs, filter_by_sequences
 from xrano.data.tables import session_table
 from xrano.errors import ManifestError, UnknownNameError

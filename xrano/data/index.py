@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.lumiere import read_lumiere
+from xrano.data.datasets.lumiere import read_lumiere
 from xrano.data.pairs import build_pairs
 from xrano.data.tables import write_table
 from xrano.errors import UnknownNameError
@@ -68,10 +68,10 @@ def index_cohort(
     is written before everything is read, so a bad input leaves nothing behind.
 
     Args:
-        root: the cohort, as for :func:`~xrano.data.lumiere.read_lumiere`.
+        root: the cohort, as for :func:`~xrano.data.datasets.lumiere.read_lumiere`.
         out: folder of the tables; made if need be.
         dataset: a name in :data:`DATASETS`.
-        duplicates: as for :func:`~xrano.data.lumiere.read_lumiere`.
+        duplicates: as for :func:`~xrano.data.datasets.lumiere.read_lumiere`.
         reference: as for :func:`~xrano.data.pairs.build_pairs`.
         unrated: as for :func:`~xrano.data.pairs.build_pairs`.
 

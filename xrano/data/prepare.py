@@ -22,7 +22,7 @@ from scipy import ndimage
 from xrano.atomic_files import write_json
 from xrano.data.common_grid import common_grid, read_brain
 from xrano.data.label_schemes import REGIONS, has_region, region_mask
-from xrano.data.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
+from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
 from xrano.data.pair_volumes import session_pair_statistics
 from xrano.data.prepare_settings import PrepareSettings
 from xrano.data.store import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xrano.attribution.methods import AttributionSettings
-from xrano.data.lumiere_layout import read_session_directory
+from xrano.data.datasets.lumiere_layout import read_session_directory
 from xrano.data.pair_volumes import (
     PairVolumes,
     assemble_pair,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from lumiere_tree import write_session
 
-from xrano.data.lumiere import check_measured_volumes
-from xrano.data.measured_volumes import MEASURED_VOLUMES
+from xrano.data.datasets.lumiere import check_measured_volumes
+from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES
 from xrano.data.volumes import Segmentation, read_labels
 from xrano.errors import LabelSchemeError, ManifestError
 

@@ -18,8 +18,8 @@ from lumiere_tree import (
 )
 
 from xrano.channels import KNOWN_SEQUENCES
-from xrano.data.lumiere import read_lumiere, read_session_directory
-from xrano.data.lumiere_layout import find_imaging
+from xrano.data.datasets.lumiere import read_lumiere, read_session_directory
+from xrano.data.datasets.lumiere_layout import find_imaging
 from xrano.data.volumes import read_labels, read_scan, require_on_grid
 from xrano.errors import ManifestError, UnknownNameError, VolumeError
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrano.data.lumiere_layout import parse_session_name
+from xrano.data.datasets.lumiere_layout import parse_session_name
 from xrano.data.pairs import ExclusionReason
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Rating, Role, parse_rating

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.lumiere_layout import (
+from xrano.data.datasets.lumiere_layout import (
     ATLAS_SEGMENTATION,
     HDGLIO_SEGMENTATION,
     SessionFiles,
@@ -24,7 +24,7 @@ from xrano.data.lumiere_layout import (
     read_session_directory,
     session_folders,
 )
-from xrano.data.lumiere_tables import (
+from xrano.data.datasets.lumiere_tables import (
     COMPLETENESS_FILES,
     DEMOGRAPHICS_FILES,
     RATING_FILES,
@@ -35,7 +35,7 @@ from xrano.data.lumiere_tables import (
     read_demographics,
     read_ratings,
 )
-from xrano.data.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
+from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
 from xrano.data.pairs import ExclusionReason
 from xrano.data.tables import SEGMENTATION_COLUMNS, session_table
 from xrano.errors import ManifestError, UnknownNameError
