@@ -30,12 +30,13 @@ from xrano.attribution.methods import MethodRequest, attribute
 from xrano.attribution.model_state import find_layer
 from xrano.attribution.saliency import captum_saliency
 from xrano.channels import ChannelLayout
-from xrano.data.common_grid import common_grid
+from xrano.data.common_grid import brain_extent, cropped_to
 from xrano.data.index import index_cohort
 from xrano.data.normalisation import SequenceStatistics, normalise
 from xrano.data.phantom.cohort import write_phantom
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.data.prepare import prepare_session
+from xrano.data.placed_session import read_brain, same_world
+from xrano.data.prepare_session import prepare_session
 from xrano.data.store import read_prepared, write_prepared
 from xrano.data.tables import read_sessions
 from xrano.models.classifier import ResponseClassifier
@@ -92,7 +93,8 @@ def measure_reading(repeats: int) -> None:
         write_phantom(root / "phantom", settings)
         index_cohort(root / "phantom", root / "index")
         row = read_sessions(root / "index" / "sessions.csv").to_dict("records")[0]
-        grid = common_grid([row], SEQUENCES, 0.0)
+        brain, base = read_brain(row, SEQUENCES, same_world(SEQUENCES))
+        grid = cropped_to(base, [brain_extent(brain, base, base)])
         session, _ = prepare_session(row, [], SEQUENCES, grid)
         path = root / "session.safetensors"
         write_prepared(path, session, grid)

@@ -51,7 +51,7 @@ def run_the_commands(root: Path) -> None:
     names = ("index", "store", "run", "explained", "scores")
     index, store, run, explained, scores = (str(root / name) for name in names)
     for arguments in (
-        ["prepare", index, "--out", store, "--unrated", "true"],
+        ["prepare", index, "--out", store, "--unrated", "--allow_outside"],
         ["train", store, "--out", run, "--model.name", "densenet264", "--training.epochs", "0"],
         ["explain", run, "--pair", PAIR, "--methods", "saliency", "gradcam", "--out", explained],
         ["score", run, "--maps", f"{explained}/maps", "--out", scores, "--n_resamples", "20"],

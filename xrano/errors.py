@@ -46,6 +46,14 @@ class ModelError(XranoError):
     """A network does not meet the protocol that explaining it needs, or gives unusable output."""
 
 
+class UnfinishedError(XranoError):
+    """Work on many sessions is done, but some of them failed; the message says which and why."""
+
+
+class XranoWarning(UserWarning):
+    """Something about an input that is allowed but that its user should know."""
+
+
 class UnknownNameError(XranoError):
     """A name is not among the known ones; the message lists them.
 

@@ -112,6 +112,16 @@ def _corners(shape: Shape3) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
+def inverse(matrix: Affine) -> Affine:
+    """The inverse of a (4, 4) matrix."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
+def moved_by(grid: Grid, matrix: Affine) -> Grid:
+    """The grid of the same array after its world was moved by a matrix (4, 4)."""
+    return Grid(grid.shape, np.asarray(matrix, dtype=np.float64) @ grid.affine)
+
+
 def require_same_grid(a: Grid, b: Grid, *, a_name: str, b_name: str) -> None:
     """Refuse two grids that are not one.
 
@@ -122,6 +132,24 @@ def require_same_grid(a: Grid, b: Grid, *, a_name: str, b_name: str) -> None:
         raise GridMismatchError(
             f"{a_name} and {b_name} must lie on one grid, but {a_name} has {a} and {b_name} has {b}"
         )
+
+
+def ras_grid(grid: Grid) -> Grid:
+    """The grid of the same voxels when their axes run closest to R, A, S.
+
+    Example:
+        >>> affine = np.array([[0, 0, 3.0, 0], [-1, 0, 0, 9], [0, 2, 0, 0], [0, 0, 0, 1]])
+        >>> grid = Grid((4, 5, 6), affine)
+        >>> ras_grid(grid).shape, ras_grid(grid).spacing
+        ((6, 4, 5), (3.0, 1.0, 2.0))
+    """
+    orientation = nib.orientations.io_orientation(grid.affine)
+    sizes = np.empty(3, dtype=int)
+    sizes[orientation[:, 0].astype(int)] = grid.shape
+    return Grid(
+        as_shape(sizes.tolist()),
+        grid.affine @ nib.orientations.inv_ornt_aff(orientation, grid.shape),
+    )
 
 
 def to_ras(data: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Grid]:
@@ -276,6 +304,6 @@ def dilate_mm(mask: Mask, spacing: tuple[float, float, float], radius_mm: float)
     """All voxels whose centre lies within ``radius_mm`` of the centre of a voxel of the mask."""
     if not mask.any():
         return mask.copy()
-    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    distance: Any = ndimage.distance_transform_edt(~mask, sampling=spacing)
     # 3 x 1.1 mm is 3.3000000000000003: a voxel at the radius belongs, whatever the last bit says.
     return np.asarray(distance <= radius_mm + 1e-6)

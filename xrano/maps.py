@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 
 from xrano.atomic_files import json_text, write_atomically, write_json, write_text
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
-from xrano.geometry import Grid, Outside, as_shape, image_grid, resample
+from xrano.geometry import Grid, Outside, as_shape, image_grid, moved_by, resample
 from xrano.types import Volume
 
 MERGED_CHANNEL = "all"
 """Channel name of a map that a method gives for all input channels at once (CAMs)."""
 
+
+TO_COMMON = "to_common"
+"""Sidecar key: matrix (4, 4) from the map's world to the common world, where they differ."""
 
 RESAMPLED = "resampled"
 """Sidecar entry of a map that no longer lies on the grid that its method gave it."""
@@ -266,6 +269,26 @@ def load_map(path: Path) -> AttributionMap:
         return AttributionMap(np.ascontiguousarray(data), grid, channels, meta)
     except (GridMismatchError, VolumeError) as error:
         raise VolumeError(f"cannot read the map {path}: {error}") from error
+
+
+def in_common_world(attribution: AttributionMap) -> AttributionMap:
+    """A map saved on a scanner's own grid, its grid back in the cohort's common world.
+
+    The matrix is ``to_common`` of its ``meta``; a map without one is in the common world already.
+    No value is interpolated.
+
+    Raises:
+        VolumeError: if the matrix is none.
+    """
+    matrix = attribution.meta.get(TO_COMMON)
+    if matrix is None:
+        return attribution
+    try:
+        grid = moved_by(attribution.grid, np.array(matrix, dtype=np.float64).reshape(4, 4))
+    except (ValueError, TypeError) as error:
+        raise VolumeError(f"{TO_COMMON} of a map's sidecar is no 4 x 4 matrix: {error}") from error
+    meta = {name: value for name, value in attribution.meta.items() if name != TO_COMMON}
+    return AttributionMap(attribution.data, grid, attribution.channels, meta)
 
 
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError)

@@ -222,11 +222,15 @@ def test_an_index_of_the_phantom_is_the_count_of_the_hand(
 def test_index_refusals(phantom_tree: Path, tmp_path: Path, capsys: Capture):
     out = tmp_path / "out"
     refused(capsys, "index", tmp_path, "--out", out, words=(str(tmp_path), "Imaging"))
-    refused(capsys, "index", tmp_path / "no", "--out", out, words=("is no folder",))
+    refused(capsys, "index", tmp_path / "no", "--out", out, words=("does not exist",))
     refused(capsys, "index", phantom_tree, "--out", out, "--dataset", "brats", words=("lumiere",))
     refused(
-        capsys, "index", phantom_tree, "--out", out, "--reference", "nadir", words=("previous",)
+        capsys, "index", phantom_tree, "--out", out, "--reference", "nadirr", words=("'nadir'",)
     )
+    refused(
+        capsys, "index", phantom_tree, "--out", out, "--paper", "--reference", "nadir",
+        words=("paper", "prior scans"),
+    )  # fmt: skip
     assert not out.exists()
 
 
@@ -264,7 +268,7 @@ def test_prepare_refusals(phantom_index: Path, tmp_path: Path, capsys: Capture):
     refused(capsys, "prepare", tmp_path, "--out", out, words=(str(tmp_path), "sessions.csv"))
     refused(
         capsys, "prepare", phantom_index, "--out", out, "--normalisation", "zscore",
-        words=("zscore", "brain, healthy, volume, wm-peak"),
+        words=("zscore", "brain, healthy, paper, wm-peak"),
     )  # fmt: skip
     refused(capsys, "prepare", phantom_index, "--out", out, "--spacing_mm", "-1", words=("negat",))
     assert not out.exists()

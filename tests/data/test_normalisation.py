@@ -117,7 +117,7 @@ def test_healthy_statistics_are_those_of_the_common_region():
 
 @pytest.mark.parametrize(
     ("normalisation", "sees_tumour"),
-    [("healthy", False), ("brain", True), ("volume", True)],
+    [("healthy", False), ("brain", True), ("paper", True)],
 )
 def test_only_healthy_tissue_ignores_the_tumour(normalisation, sees_tumour):
     bright = scans(2)
@@ -130,7 +130,7 @@ def test_only_healthy_tissue_ignores_the_tumour(normalisation, sees_tumour):
 def test_brain_and_volume_statistics():
     prior, _ = brains()
     volume = scans(1)["T1"].astype(np.float64)
-    brain, whole = measured("brain").prior["T1"], measured("volume").prior["T1"]
+    brain, whole = measured("brain").prior["T1"], measured("paper").prior["T1"]
     assert brain.mean == pytest.approx(volume[prior].mean(), rel=1e-12)
     assert brain.sd == pytest.approx(volume[prior].std(), rel=1e-12)
     assert whole.mean == pytest.approx(volume.mean(), rel=1e-12)

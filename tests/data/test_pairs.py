@@ -7,7 +7,7 @@ from lumiere_tree import write_tree
 from xrano.data.datasets.lumiere import read_lumiere
 from xrano.data.pairs import ExclusionReason, build_pairs, filter_by_sequences
 from xrano.data.tables import session_table
-from xrano.errors import ManifestError, UnknownNameError
+from xrano.errors import ConfigError, ManifestError, UnknownNameError
 
 
 def _course(*visits: str, patient: str = "P1") -> pd.DataFrame:
@@ -122,7 +122,9 @@ class TestCourses:
         assert list(excluded["patient_id"]) == ["P1", "P2"]
 
     def test_refusals(self) -> None:
-        with pytest.raises(UnknownNameError, match="unknown reference 'nadir'"):
+        with pytest.raises(UnknownNameError, match=r"'first'.*baseline, nadir, postop, previous"):
+            build_pairs(_course("PD"), reference="first")
+        with pytest.raises(ConfigError, match=r"'nadir' needs the enhancing volume"):
             build_pairs(_course("PD"), reference="nadir")
         with pytest.raises(UnknownNameError, match="choose from: exclude, include"):
             build_pairs(_course("PD"), unrated="keep")

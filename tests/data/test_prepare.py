@@ -25,8 +25,9 @@ from atlas_cohort import (
     write_tables,
 )
 
-from xrano.data.common_grid import common_grid, respaced
+from xrano.data.common_grid import brain_extent, cropped_to, respaced
 from xrano.data.indexed import prepare_index
+from xrano.data.placed_session import read_brain, same_world
 from xrano.data.prepare import prepare_cohort
 from xrano.data.prepare_settings import PrepareSettings
 from xrano.data.store import Store, open_store, read_prepared
@@ -36,6 +37,7 @@ from xrano.errors import (
     GridMismatchError,
     LabelSchemeError,
     ManifestError,
+    UnfinishedError,
     UnknownNameError,
     VolumeError,
 )
@@ -89,7 +91,9 @@ def test_the_grid_is_ras_and_the_crop_is_that_of_brute_force(store: Store):
 @pytest.mark.parametrize("spacing", [0.0, 1.3, 4.0, 7.0])
 def test_the_grid_holds_every_brain_and_a_rim_without_any(index: Path, spacing: float):
     sessions = read_sessions(index / "sessions.csv").to_dict("records")
-    grid = common_grid(sessions, SEQUENCES, spacing)
+    found = [read_brain(row, SEQUENCES, same_world(SEQUENCES)) for row in sessions]
+    base = respaced(found[0][1], spacing) if spacing else found[0][1]
+    grid = cropped_to(base, [brain_extent(mask, at, base) for mask, at in found])
     if spacing:
         np.testing.assert_allclose(grid.spacing, (spacing,) * 3)
     offsets = np.array(list(itertools.product((-0.499, 0.499), repeat=3)))
@@ -265,6 +269,7 @@ def test_names_that_look_like_numbers_stay_names(index: Path):
 
 
 def refused(index: Path, error: type[Exception], *words: str, spacing: float = 0.0) -> None:
+    """The whole command is refused, and leaves no store."""
     with pytest.raises(error) as caught:
         prepare(index, spacing)
     for word in words:
@@ -272,6 +277,30 @@ def refused(index: Path, error: type[Exception], *words: str, spacing: float = 0
     with pytest.raises(ManifestError, match="not a prepared store"):
         open_store(index.parent / "store")
     assert not list((index.parent / "store").rglob(".*"))
+
+
+def failed(index: Path, error: type[Exception], *words: str, spacing: float = 0.0) -> None:
+    """One patient fails with its cause, and the other one's pair is prepared."""
+    out = index.parent / "store"
+    cohort = prepare_index(index, out, PrepareSettings(spacing))
+    with pytest.raises(UnfinishedError, match=r"problems\.csv"):
+        cohort.require_whole()
+    problems = pd.read_csv(out / "problems.csv", keep_default_na=False).to_dict("records")
+    causes = [problem for problem in problems if problem["kind"] == error.__name__]
+    assert len(causes) == 1, problems
+    patient = causes[0]["patient_id"]
+    for word in words:
+        assert word in causes[0]["text"], causes
+        assert word in str(cohort.failures[0].describe())
+    kept = open_store(out)
+    assert [pair["patient_id"] for pair in kept.pairs.to_dict("records")] == [
+        other for other in ("P1", "P2") if other != patient
+    ]
+    lost = read_exclusions(out / "exclusions.csv").to_dict("records")
+    excluded = [row for row in lost if row["reason"] == "not_prepared"]
+    assert [row["patient_id"] for row in excluded] == [patient]
+    assert all(word in excluded[0]["detail"] for word in words)
+    assert not list(out.rglob(".*"))
 
 
 def broken(path: Path, how: str) -> None:
@@ -308,7 +337,7 @@ def broken(path: Path, how: str) -> None:
 def test_a_scan_that_cannot_be_used_is_named(index: Path, how: str, words: str, name: str):
     path = folder(index, 1) / f"{name}.nii.gz"
     broken(path, how)
-    refused(index, VolumeError, str(path), words)
+    failed(index, VolumeError, str(path), words)
     write_session(index, 1)
     assert prepared(prepare(index), 1).sequences
 
@@ -317,7 +346,7 @@ def test_a_broken_scan_without_masks_is_named(index: Path):
     write_tables(index, brain_mask="")
     path = folder(index, 2) / "T1.nii.gz"
     broken(path, "truncated")
-    refused(index, VolumeError, str(path))
+    failed(index, VolumeError, str(path))
 
 
 @pytest.mark.parametrize("name", ["FLAIR", "brain", "labels"])
@@ -327,37 +356,37 @@ def test_files_of_one_session_on_other_grids_are_refused_and_named(index: Path, 
     data = {"FLAIR": scan(1, "FLAIR"), "brain": brain(1), "labels": labels(1)}[name]
     path = folder(index, 1) / f"{name}.nii.gz"
     save(path, data if name == "FLAIR" else data.astype(np.uint8), moved, ORIENTATIONS[1])
-    refused(index, GridMismatchError, str(path), str(folder(index, 1) / "T1.nii.gz"))
+    failed(index, GridMismatchError, str(path), str(folder(index, 1) / "T1.nii.gz"))
 
 
 def test_a_mask_of_another_shape_is_refused(index: Path):
     path = folder(index, 3) / "brain.nii.gz"
     save(path, brain(3)[:, :-1].astype(np.uint8), axes=ORIENTATIONS[3])
-    refused(index, GridMismatchError, str(path), str(folder(index, 3) / "T1.nii.gz"))
+    failed(index, GridMismatchError, str(path), str(folder(index, 3) / "T1.nii.gz"))
 
 
 def test_sessions_in_no_common_space_are_refused_with_what_to_do(index: Path):
     write_tables(index, space=["atlas", "native", "atlas", "session"])
-    refused(index, ManifestError, "atlas, native, session", "register", "column 'space'")
+    refused(index, ManifestError, "atlas, native, session", "as they were scanned")
 
 
 def test_a_skull_without_a_mask_is_refused_with_ways_out(index: Path):
     write_tables(index, brain_mask="")
     path = folder(index, 2) / "T1.nii.gz"
     save(path, scan(2, "T1") + np.float32(5.0), axes=ORIENTATIONS[2])
-    refused(index, VolumeError, str(path), "brain_mask", "strip the skull")
+    failed(index, VolumeError, str(path), "brain_mask", "strip the skull")
 
 
 def test_an_empty_brain_mask_is_refused(index: Path):
     path = folder(index, 0) / "brain.nii.gz"
     save(path, np.zeros(SHAPE, np.uint8), axes=ORIENTATIONS[0])
-    refused(index, VolumeError, str(path), "empty")
+    failed(index, VolumeError, str(path), "empty")
 
 
 def test_unknown_labels_are_refused(index: Path):
     path = folder(index, 1) / "labels.nii.gz"
     save(path, labels(1) + np.uint8(2), axes=ORIENTATIONS[1])
-    refused(index, LabelSchemeError, str(path), "[4, 5]", "lumiere-deepbratumia")
+    failed(index, LabelSchemeError, str(path), "[4, 5]", "lumiere-deepbratumia")
 
 
 def test_labels_that_contradict_the_tool_s_own_volumes_are_refused(index: Path):
@@ -370,7 +399,7 @@ def test_labels_that_contradict_the_tool_s_own_volumes_are_refused(index: Path):
     told["Edema_Compartment"] = float((truth == 3).sum()) * ml
     path = folder(index, 1) / "measured_volumes_in_mm3.json"
     path.write_text(json.dumps(told))
-    refused(index, LabelSchemeError, str(path), "swapped")
+    failed(index, LabelSchemeError, str(path), "swapped")
     told["Enhancing_Core"], told["Necrotic_NonEnhancing"] = (
         told["Necrotic_NonEnhancing"],
         told["Enhancing_Core"],
@@ -382,13 +411,13 @@ def test_labels_that_contradict_the_tool_s_own_volumes_are_refused(index: Path):
 def test_a_scan_that_shows_nothing_in_the_brain_is_refused(index: Path):
     path = folder(index, 1) / "FLAIR.nii.gz"
     save(path, np.where(brain(1), 0, 7).astype(np.float32), axes=ORIENTATIONS[1])
-    refused(index, VolumeError, str(path), "nothing inside the brain")
+    failed(index, VolumeError, str(path), "nothing inside the brain")
 
 
 def test_a_scan_without_contrast_is_refused_and_the_pair_named(index: Path):
     path = folder(index, 1) / "FLAIR.nii.gz"
     save(path, np.where(brain(1), 7, 0).astype(np.float32), axes=ORIENTATIONS[1])
-    refused(index, VolumeError, "P1_week-000_week-012", "current FLAIR", "vary")
+    failed(index, VolumeError, "P1_week-000_week-012", "current FLAIR", "vary")
 
 
 def test_brains_that_do_not_meet_are_refused_and_the_pair_named(index: Path):
@@ -398,7 +427,7 @@ def test_brains_that_do_not_meet_are_refused_and_the_pair_named(index: Path):
     save(path, mask, axes=ORIENTATIONS[1])
     for name in SEQUENCES:
         save(folder(index, 1) / f"{name}.nii.gz", scan(1, name) + 9, axes=ORIENTATIONS[1])
-    refused(index, VolumeError, "P1_week-000_week-012", "no voxel in common")
+    failed(index, VolumeError, "P1_week-000_week-012", "no voxel in common")
 
 
 def test_no_pair_and_no_table(index: Path, tmp_path: Path):
@@ -422,7 +451,7 @@ def test_pairs_of_unknown_sessions_are_refused(index: Path):
 def test_settings_that_make_no_sense():
     with pytest.raises(ConfigError, match="negative"):
         PrepareSettings(spacing_mm=-1)
-    with pytest.raises(UnknownNameError, match="brain, healthy, volume, wm-peak"):
+    with pytest.raises(UnknownNameError, match="brain, healthy, paper, wm-peak"):
         PrepareSettings(normalisation="zscore")
 
 
@@ -452,8 +481,10 @@ def test_a_session_without_any_image_is_named(index: Path):
     prepare(index)
     pairs = read_pairs(index.parent / "store" / "pairs.csv")
     sessions.loc[3, [*SEQUENCES, "brain_mask"]] = ""
-    with pytest.raises(VolumeError, match="P2 week-009 has neither an image of T1, FLAIR"):
-        prepare_cohort(sessions, segmentations, pairs, index.parent / "other")
+    cohort = prepare_cohort(sessions, segmentations, pairs, index.parent / "other")
+    assert [problem.describe() for problem in cohort.failures] == [
+        "P2 week-009: P2 week-009 has neither an image of T1, FLAIR nor a brain mask"
+    ]
 
 
 # --- doing it twice
@@ -488,8 +519,7 @@ def test_volumes_that_come_later_are_held_against_the_labels_too(index: Path):
     prepare(index)
     told = dict.fromkeys(("Enhancing_Core", "Necrotic_NonEnhancing", "Edema_Compartment"), 1e5)
     (folder(index, 1) / "measured_volumes_in_mm3.json").write_text(json.dumps(told))
-    with pytest.raises(LabelSchemeError, match="not made together"):
-        prepare(index)
+    failed(index, LabelSchemeError, "not made together")
 
 
 def test_another_scheme_of_the_same_file_is_seen(index: Path):
@@ -525,15 +555,41 @@ def test_a_file_cut_off_by_a_crash_is_made_again(index: Path):
 def test_a_store_that_is_made_anew_and_fails_is_no_store(index: Path):
     prepare(index)
     broken(folder(index, 3) / "FLAIR.nii.gz", "nan")
-    refused(index, VolumeError, "FLAIR", spacing=5.0)
+    failed(index, VolumeError, "FLAIR", spacing=5.0)
 
 
-def test_a_store_survives_bad_input_as_long_as_nothing_of_it_is_changed(index: Path):
+def test_what_is_finished_stays_finished_when_another_file_breaks(index: Path):
     before = stamps(prepare(index))
+    whole = (folder(index, 2) / "brain.nii.gz").read_bytes()
     broken(folder(index, 2) / "brain.nii.gz", "truncated")
-    with pytest.raises(VolumeError, match=r"brain\.nii\.gz"):
-        prepare(index)
+    failed(index, VolumeError, "brain.nii.gz", "cut off")
     assert stamps(open_store(index.parent / "store")) == before
+    (folder(index, 2) / "brain.nii.gz").write_bytes(whole)
+    assert list(prepare(index).pairs["pair_id"]) == ["P1_week-000_week-012", "P2_week-000_week-009"]
+
+
+def test_without_any_usable_pair_there_is_no_store(index: Path):
+    for number in (0, 3):
+        broken(folder(index, number) / "T1.nii.gz", "nan")
+    refused(index, UnfinishedError, "nothing could be prepared", "1 voxels are NaN")
+
+
+def test_processes_side_by_side_give_the_same_store(index: Path):
+    """Two processes, one broken session among them."""
+    broken(folder(index, 1) / "T1.nii.gz", "nan")
+    for jobs in (1, 2):
+        prepare_index(index, index.parent / str(jobs), PrepareSettings(), jobs=jobs)
+    alone, beside = (
+        {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*.*"))}
+        for root in (index.parent / "1", index.parent / "2")
+    )
+    assert alone == beside
+    assert (index.parent / "2" / "store.json").is_file()
+
+
+def test_jobs_are_no_negative_number(index: Path):
+    with pytest.raises(ConfigError, match="-2"):
+        prepare_index(index, index.parent / "store", PrepareSettings(), jobs=-2)
 
 
 def test_a_store_moves_with_its_images(index: Path, tmp_path: Path):

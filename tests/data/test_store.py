@@ -178,7 +178,11 @@ def test_another_format_is_refused_with_what_to_do(root: Path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "grid": {"shape": [1, 2]}}', "null"],
+    [
+        *("", "{", "[]", "{}", "null"),
+        f'{{"format": {FORMAT}}}',
+        f'{{"format": {FORMAT}, "grid": {{"shape": [1, 2]}}}}',
+    ],
 )
 def test_a_broken_manifest_is_named(root: Path, content: str):
     (root / "store.json").write_text(content)

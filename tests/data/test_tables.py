@@ -15,6 +15,7 @@ from xrano.data.tables import (
     read_pairs,
     read_segmentations,
     read_sessions,
+    segmentation_table,
     sequence_columns,
     session_table,
     write_table,
@@ -117,6 +118,8 @@ class TestReadSessions:
             ("space", "mni", "one of: native, session, atlas"),
             ("rating_source", "me", "an empty cell, expert, rule"),
             ("age", "old", "age is 'old'; needed is a number or nothing"),
+            ("mgmt_percent", "5 %", "mgmt_percent is '5 %'; needed is a number or nothing"),
+            ("brain_mask_sequence", "T7", "is 'T7'; needed is one of: an empty cell, T1"),
             ("order", "", "order is ''"),
         ],
     )
@@ -145,8 +148,39 @@ class TestReadSessions:
         with pytest.raises(ManifestError, match=r"empty\.csv is no readable CSV"):
             read_sessions(_write(tmp_path, "", "empty.csv"))
         (tmp_path / "latin.csv").write_bytes(b"patient_id\nJos\xe9\n")
-        with pytest.raises(ManifestError, match=r"latin\.csv is no readable CSV"):
+        with pytest.raises(ManifestError, match=r"latin\.csv is no .*not UTF-8 .*; save it as UTF"):
             read_sessions(tmp_path / "latin.csv")
+
+    def test_bytes_that_are_not_utf8_far_into_the_file(self, tmp_path: Path) -> None:
+        rows = "".join(f"P{n},s,0,,x.nii\n" for n in range(40_000)).encode()
+        path = tmp_path / "utf16.csv"
+        path.write_bytes(b"patient_id,session_id,week,rating,T1\n" + rows + b"Jos\xe9,s,0,,x.nii\n")
+        with pytest.raises(ManifestError, match=r"utf16\.csv is no readable CSV: it is not UTF-8"):
+            read_sessions(path)
+        path.write_bytes(SESSIONS.encode("utf-16"))
+        with pytest.raises(ManifestError, match="save it as UTF-8"):
+            read_sessions(path)
+
+    def test_a_column_twice_is_no_further_sequence(self, tmp_path: Path) -> None:
+        text = "patient_id,session_id,week,rating,T1,T1 \nP,s,0,,a.nii,b.nii\n"
+        with pytest.raises(ManifestError, match=r"more than one column T1; keep one"):
+            read_sessions(_write(tmp_path, text))
+
+    def test_the_world_of_the_brain_mask(self, tmp_path: Path) -> None:
+        text = (
+            "patient_id,session_id,week,rating,T1,ADC,brain_mask,brain_mask_sequence,mgmt_percent\n"
+            "P,a,0,,x.nii,y.nii,m.nii,ADC,12.5\nP,b,1,,x.nii,,,,\n"
+        )
+        frame = read_sessions(_write(tmp_path, text))
+        assert frame["brain_mask_sequence"].tolist() == ["ADC", ""]
+        assert frame["mgmt_percent"].iloc[0] == 12.5
+        assert frame["mgmt_percent"].isna().tolist() == [False, True]
+
+    def test_roots(self, tmp_path: Path) -> None:
+        path = _write(tmp_path, SESSIONS.replace("/data/P1.nii.gz", "images/P1.nii.gz"))
+        assert len(read_sessions(path, roots=[tmp_path])) == 4
+        with pytest.raises(ManifestError, match=r"sessions\.csv, line 2: T1 is 'images/P2b"):
+            read_sessions(path, roots=[tmp_path / "other"])
 
 
 class TestReadSegmentations:
@@ -162,7 +196,10 @@ class TestReadSegmentations:
     @pytest.mark.parametrize(
         ("old", "new", "complaint"),
         [
-            ("binary", "brats", "line 2: scheme is 'brats'; .*lumiere-deepbratumia"),
+            ("binary", "brats", "line 2: scheme is 'brats'; .*lumiere-deepbratumia.*3=enhancing"),
+            ("binary", "1=edema", "line 2: scheme is '1=edema'; .*unknown tissue .*'edema'"),
+            ("binary", "1=oedema;1=cavity", "line 2: scheme is .*names label 1 twice"),
+            ("seg.nii.gz", "../../../etc/x.nii", "line 2: path is '../../../etc/x.nii'.*outside"),
             ("other", "tool", "lines 2 and 3 both hold P1 week-000 tool"),
             ("seg.nii.gz", "", "line 2: path is ''"),
             ("scheme", "labels", "lacks scheme"),
@@ -171,7 +208,23 @@ class TestReadSegmentations:
     def test_refusals(self, tmp_path: Path, old: str, new: str, complaint: str) -> None:
         path = _write(tmp_path, SEGMENTATIONS.replace(old, new, 1), "segmentations.csv")
         with pytest.raises(ManifestError, match=complaint):
-            read_segmentations(path)
+            read_segmentations(path, roots=[tmp_path, tmp_path.parent])
+
+    def test_schemes_and_sequences(self, tmp_path: Path) -> None:
+        text = SEGMENTATIONS.replace("binary", "1=oedema; 2=cavity").replace(
+            "path", "sequence,path"
+        )
+        text = text.replace("seg.nii.gz", "CT1,seg.nii.gz").replace("../seg2", ",../seg2")
+        frame = read_segmentations(_write(tmp_path, text))
+        assert frame["scheme"].tolist() == ["1=oedema; 2=cavity", "lumiere-hdglio"]
+        assert frame["sequence"].tolist() == ["CT1", ""]
+
+    def test_from_rows(self) -> None:
+        frame = segmentation_table([{"path": "a.nii", "note": "x"}, {"path": "b.nii"}])
+        assert list(frame.columns) == [*SEGMENTATION_COLUMNS, "note"]
+        assert frame["sequence"].tolist() == ["", ""]
+        assert frame["note"].tolist() == ["x", ""]
+        assert list(segmentation_table([]).columns) == list(SEGMENTATION_COLUMNS)
 
 
 class TestWriting:

@@ -29,6 +29,7 @@ def run(
     planes: tuple[Literal["axial", "coronal", "sagittal"], ...] = ("axial",),
     convention: Literal["radiological", "neurological"] = "radiological",
     background: str = "",
+    scan: str = "",
     store: Path | None = None,
 ) -> None:
     """Draw where the network looked, and save the maps on the patient's own scan.
@@ -49,6 +50,8 @@ def run(
         planes: one row of pictures each.
         convention: radiological shows the patient's left on the right.
         background: sequence under the maps; CT1 if not given, or the first there is.
+        scan: sequence of the current scan whose own file maps are saved on and drawn over, in its
+            own millimetres; the network's first, and a panel on the store's grid, if not given.
         store: where the prepared store is now, if it was moved.
     """
     from xrano.attribution.methods import AttributionSettings
@@ -68,6 +71,7 @@ def run(
         "target": target,
         "settings": AttributionSettings(layer, n_steps, memory_gb),
         "save_maps": maps,
+        "scan": scan,
         "panel": {
             "slice_by": slice_by,
             "planes": tuple(planes),

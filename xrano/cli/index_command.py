@@ -6,36 +6,60 @@ from pathlib import Path
 from typing import Literal
 
 EXAMPLE = "xrano index /data/LUMIERE --out index"
-POSITIONAL_HELP = "the cohort's folder, at, above or below Imaging/"
+POSITIONAL_HELP = "the cohort's folder; of LUMIERE at, above or below Imaging/"
 
 
 def run(
     tree: Path,
     out: Path,
-    dataset: str = "lumiere",
+    dataset: str = "auto",
+    image_source: str = "atlas",
     duplicates: Literal["exclude", "first", "last"] = "exclude",
     reference: str = "previous",
     unrated: Literal["exclude", "include"] = "exclude",
+    paper: bool = False,
+    sequences: list[str] | None = None,
+    agreement: bool = False,
+    measure: bool = False,
+    rate_by_rule: bool = False,
+    rule_reference: Literal["rano", "previous"] = "rano",
 ) -> None:
     """List a cohort: sessions.csv, segmentations.csv, pairs.csv, exclusions.csv.
 
     Args:
         tree: the cohort's folder.
         out: folder for the tables.
-        dataset: which reader: lumiere.
+        dataset: whose layout it is, such as lumiere; found out by itself.
+        image_source: of LUMIERE: aligned images (atlas), HD-GLIO's per session (hdglio), or the raw
+            scans (native).
         duplicates: of two different ratings of one session take the first, the last, or neither.
-        reference: the prior scan of a pair: previous.
+        reference: the prior scan of a pair: previous, previous-rated, baseline, postop, nadir.
         unrated: whether sessions without a rating get a pair too, to be explained.
+        paper: select the pairs of LUMIERE as the paper's code does.
+        sequences: with paper, what both scans must have, such as T1 T2 FLAIR; all four by default.
+        agreement: read both of LUMIERE's segmentations and tell how far they agree; takes minutes.
+        measure: read and measure segmentations of unknown volume.
+        rate_by_rule: rate unrated sessions by their volumes (rating_source is then rule).
+        rule_reference: what the rule compares with: baseline and nadir, or the previous scan.
     """
+    from xrano.cli.terminal import bar
     from xrano.data.index import index_cohort
 
     summary = index_cohort(
         tree,
         out,
         dataset=dataset,
+        image_source=image_source,
         duplicates=duplicates,
         reference=reference,
         unrated=unrated,
+        paper=paper,
+        sequences=sequences or (),
+        agreement=agreement,
+        measure=measure,
+        rate_by_rule=rate_by_rule,
+        rule_reference=rule_reference,
+        progress=bar,
     )
     print(summary.describe())
     print(f"tables in {out}; next:  xrano prepare {out} --out store")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ COMMANDS = {
     "phantom": "write a phantom cohort in LUMIERE's layout",
     "index": "list a cohort's sessions, pairs, and what is excluded and why",
     "prepare": "bring an indexed cohort to one grid, ready to train on",
+    "quality": "measure every prepared session and draw a page of each",
+    "check": "verify a prepared store's files, sizes and read time",
+    "probe": "ask whether tissue far from the tumour tells the response",
     "train": "train a network, fold by fold",
     "evaluate": "judge the out-of-fold predictions, beside simple references",
     "explain": "draw and save attribution maps of pairs",
@@ -29,6 +33,9 @@ COMMANDS = {
 POSITIONALS = {
     "index": ("tree",),
     "prepare": ("index",),
+    "quality": ("store",),
+    "check": ("store",),
+    "probe": ("store",),
     "train": ("store",),
     "evaluate": ("run_dir",),
     "explain": ("run_dir",),
@@ -37,7 +44,7 @@ POSITIONALS = {
 """Arguments that need no option name: what the command before has written."""
 
 
-LISTS = ("--methods", "--pair", "--planes", "--folds", "--model.sequences")
+LISTS = ("--methods", "--pair", "--planes", "--folds", "--model.sequences", "--sequences", "--box")
 """Options that take several values, separated by blanks."""
 
 
@@ -48,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         parser = build_parser()
-        parsed = parser.parse_args(_gather_lists(_expand_preset(arguments)))
+        parsed = parser.parse_args(_complete_flags(_gather_lists(_expand_preset(arguments))))
         command = parsed.subcommand
         if command is None:
             parser.print_help()
@@ -151,6 +158,21 @@ def _gather_lists(arguments: list[str]) -> list[str]:
         if argument.startswith("["):
             collecting = ""
     return rest + [part for name, items in gathered.items() for part in (name, _listed(items))]
+
+
+def _complete_flags(arguments: list[str]) -> list[str]:
+    """A bare ``--paper`` means ``--paper true``."""
+    command = next((word for word in arguments if word in COMMANDS), None)
+    if command is None:
+        return arguments
+    parameters = signature(import_module(f"xrano.cli.{command}_command").run).parameters
+    flags = {f"--{name}" for name, one in parameters.items() if "bool" in str(one.annotation)}
+    completed: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        completed.append(argument)
+        if argument in flags and following.lower() not in ("true", "false", "null"):
+            completed.append("true")
+    return completed
 
 
 def _listed(items: list[str]) -> str:

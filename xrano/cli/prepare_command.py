@@ -3,44 +3,100 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
-EXAMPLE = "xrano prepare index --out store --spacing_mm 2"
+EXAMPLE = (
+    "xrano prepare index --out store --spacing_mm 2   "
+    "(raw scans as in the paper:  --protocol paper --template SRI24_T1.nii)"
+)
 POSITIONAL_HELP = "folder of sessions.csv, segmentations.csv and, if there, pairs.csv"
 
 
 def run(
     index: Path,
     out: Path,
-    spacing_mm: float = 0.0,
-    normalisation: str = "healthy",
-    margin_mm: float = 10.0,
+    protocol: Literal["default", "paper"] = "default",
+    spacing_mm: float | None = None,
+    normalisation: str | None = None,
+    margin_mm: float | None = None,
+    registration: str | None = None,
+    chain: str | None = None,
+    template: str | None = None,
+    n4: bool | None = None,
+    denoise: bool | None = None,
+    box: tuple[int, ...] | None = None,
+    affine_from: str | None = None,
     unrated: bool = False,
+    allow_outside: bool = False,
+    jobs: int = 0,
+    quality: bool = False,
 ) -> None:
     """Bring every session of a pair to one grid, and measure the intensities of each pair.
+
+    Images that lie in no common space yet (space native or session) are registered first, which
+    needs pip install "xrano[prepare]". Run again, it goes on where it was; a session that fails is
+    reported at the end, does not stop the others, and makes the exit status 1.
 
     Args:
         index: folder that xrano index wrote, or with tables written by hand.
         out: folder for the store.
-        spacing_mm: voxel size of the store; 0 keeps that of the images.
-        normalisation: tissue whose mean and SD normalise a pair: healthy, brain, wm-peak, volume.
-        margin_mm: distance from any lesion beyond which tissue counts as healthy.
+        protocol: settings to start from: default (rigid, healthy tissue, cropped to the brain) or
+            paper (N4, denoising, affine, z-score of the whole volume, 240×240×155 at 1 mm).
+        spacing_mm: voxel size of the store; 0 keeps that of the images (of the template, where
+            images are registered).
+        normalisation: what normalises a pair: healthy, wm-peak, brain, or paper (whole volume).
+        margin_mm: distance from any lesion beyond which tissue counts as healthy (10).
+        registration: to the template: rigid keeps volumes as they are, affine does not.
+        chain: sessions to the patient's first and that to the template (patient), or each session
+            to the template by itself (atlas).
+        template: mni152, a NIfTI file of a brain, or none.
+        n4: correct the bias field.
+        denoise: remove noise.
+        box: fixed shape of the grid, such as 240 240 155; cropped to the brains if not given.
+        affine_from: which of a file's two affines, sform or qform, holds where they disagree.
         unrated: also pair sessions without a rating (pairs.csv is then made anew).
+        allow_outside: accept paths of a table written by hand that leave its folder.
+        jobs: processes side by side; 0 for one a core.
+        quality: also draw a page of each session (xrano quality).
     """
+    from dataclasses import replace
+
     from xrano.cli.terminal import bar
     from xrano.data.indexed import prepare_index
-    from xrano.data.prepare_settings import PrepareSettings
+    from xrano.data.prepare_settings import PROTOCOLS
     from xrano.data.store import open_store
 
-    settings = PrepareSettings(spacing_mm, normalisation, margin_mm)
-    grid, n_pairs = prepare_index(index, out, settings, unrated=unrated, progress=bar)
-    size = "×".join(str(size) for size in grid.shape)
-    spacing = "×".join(f"{size:g}" for size in grid.spacing)
-    print(f"{n_pairs} pairs on {size} voxels of {spacing} mm in {out}")
-    regions = open_store(out).statistics["pairs"].values()
-    fallbacks = sum(pair["region"].startswith("common brain") for pair in regions)
-    if fallbacks:
-        print(
-            f"{fallbacks} pairs have no healthy region (no segmentation, or too little tissue) and "
-            "are normalised by the whole brain, which lets the tumour shift every voxel"
-        )
+    named: dict[str, Any] = {
+        "spacing_mm": spacing_mm,
+        "normalisation": normalisation,
+        "margin_mm": margin_mm,
+        "registration": registration,
+        "chain": chain,
+        "template": template,
+        "n4": n4,
+        "denoise": denoise,
+        "box": box,
+        "affine_from": affine_from,
+    }
+    chosen = {name: value for name, value in named.items() if value is not None}
+    settings = replace(PROTOCOLS[protocol], **chosen)
+    cohort = prepare_index(
+        index, out, settings, unrated=unrated, allow_outside=allow_outside, jobs=jobs, progress=bar
+    )
+    print(cohort.describe(out))
+    store = open_store(out)
+    print(_probe_line(store))
+    if quality:
+        from xrano.experiments.store_quality import write_quality
+
+        print(write_quality(store, out / "quality", jobs=jobs, progress=bar).describe())
     print(f"next:  xrano train {out} --out runs/first --preset laptop")
+    cohort.require_whole()
+
+
+def _probe_line(store: Any) -> str:
+    """What the leak probe says, in one line."""
+    from xrano.cli.terminal import bar
+    from xrano.experiments.leak_report import probe_store
+
+    return f"leak probe: {probe_store(store, permutations=100, progress=bar).verdict}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms.compose import Compose
-from monai.transforms.croppad.array import BorderPad, RandSpatialCrop
+from monai.transforms.croppad.array import RandSpatialCrop
 from monai.transforms.intensity.array import RandGaussianNoise, RandScaleIntensity
 from monai.transforms.spatial.array import RandAffine, RandFlip
 from numpy.typing import NDArray
@@ -48,7 +48,6 @@ class Augmentation:
     def __init__(self, config: AugmentationConfig) -> None:
         angle = np.deg2rad(config.rotation_deg)
         self._shift = config.shift
-        self._pad = BorderPad(spatial_border=config.shift)
         affine = RandAffine(
             prob=config.affine,
             rotate_range=(angle,) * 3,
@@ -71,14 +70,32 @@ class Augmentation:
         self._geometry.set_random_state(seed=seed % 2**32)
         moved = _plain(self._geometry(inputs))
         if self._shift:
-            crop = RandSpatialCrop(roi_size=inputs.shape[1:], random_size=False)
-            crop.set_random_state(seed=(seed + 2) % 2**32)
-            moved = _plain(crop(self._pad(moved)))
+            moved = self._shifted(moved, (seed + 2) % 2**32)
         if self._noise is None:
             # Where the draw was to do nothing, MONAI hands the input itself back.
             return moved.clone() if np.may_share_memory(moved.numpy(), inputs) else moved
         self._noise.set_random_state(seed=(seed + 1) % 2**32)
         return torch.where(moved != 0, _plain(self._noise(moved)), 0.0)
+
+    def _shifted(self, inputs: Tensor, seed: int) -> Tensor:
+        """Moved by up to ``shift`` voxels along each axis, zeros moving in."""
+        # A draw of RandSpatialCrop from the padded scan; padding itself would copy everything.
+        shape = inputs.shape[1:]
+        crop = RandSpatialCrop(roi_size=shape, random_size=False)
+        crop.set_random_state(seed=seed)
+        crop.randomize([size + 2 * self._shift for size in shape])
+        steps = [part.start - self._shift for part in crop._slices]
+        source = [
+            slice(max(0, step), size + min(0, step))
+            for step, size in zip(steps, shape, strict=True)
+        ]
+        target = [
+            slice(max(0, -step), size - max(0, step))
+            for step, size in zip(steps, shape, strict=True)
+        ]
+        moved = torch.zeros_like(inputs)
+        moved[:, *target] = inputs[:, *source]
+        return moved
 
 
 def _plain(tensor: Any) -> Tensor:

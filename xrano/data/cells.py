@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import warnings
@@ -16,29 +17,50 @@ from xrano.errors import ManifestError
 _Value = TypeVar("_Value")
 
 
-def read_cells(path: Path, required: Sequence[str]) -> pd.DataFrame:
+def read_cells(path: Path, required: Sequence[str], *, separator: str = ",") -> pd.DataFrame:
     """Read a CSV as text, blanks around cells removed, nothing taken for NaN.
 
     Args:
-        path: a comma-separated UTF-8 file, with or without a byte order mark.
+        path: a UTF-8 file, with or without a byte order mark.
         required: columns that must be there.
+        separator: what stands between cells: a comma, or a tab.
 
     Raises:
-        ManifestError: if the file is missing or no such table, or lacks a column.
+        ManifestError: if the file is missing, not UTF-8 or no such table, has a column twice, or
+            lacks one.
     """
     try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file, delimiter=separator), [])
         with warnings.catch_warnings():
             # pandas warns where a row is longer than the header, and drops the surplus.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
-                path, dtype=str, na_filter=False, encoding="utf-8-sig", index_col=False
+                path,
+                dtype=str,
+                na_filter=False,
+                encoding="utf-8-sig",
+                index_col=False,
+                sep=separator,
             )
     except FileNotFoundError as error:
         raise ManifestError(
-            f"{path} does not exist; a CSV with the columns {', '.join(required)} is needed"
+            f"{path} does not exist; a table with the columns {', '.join(required)} is needed"
         ) from error
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise ManifestError(f"{path} is no readable CSV ({error}); save it as UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path} is no readable CSV: it is not UTF-8 ({error.reason} at byte {error.start}); "
+            "save it as UTF-8"
+        ) from error
+    except (OSError, ValueError, csv.Error, pd.errors.ParserWarning) as error:
+        raise ManifestError(
+            f"{path} is no readable CSV ({error}); save it as UTF-8 with a row of column names"
+        ) from error
+    names = [str(column).strip() for column in header]
+    # pandas would rename the second of two columns, which then passes for one more sequence.
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ManifestError(f"{path} has more than one column {', '.join(twice)}; keep one of each")
     frame.columns = pd.Index([str(column).strip() for column in frame.columns])
     missing = [column for column in required if column not in frame]
     if missing:
@@ -118,14 +140,44 @@ def parse_flags(path: Path, frame: pd.DataFrame, column: str) -> None:
     frame[column] = _parsed(path, frame, column, parse, "True or False").astype("bool")
 
 
-def resolve_paths(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Make paths that are relative to the table's folder absolute, in place."""
+def resolve_paths(
+    path: Path,
+    frame: pd.DataFrame,
+    columns: Iterable[str],
+    roots: Sequence[Path] | None = None,
+) -> None:
+    """Make paths that are relative to the table's folder absolute, in place.
+
+    Args:
+        path: of the table.
+        frame: its cells.
+        columns: those that hold paths.
+        roots: folders that every path must lie in once links are followed; ``None`` for anywhere.
+
+    Raises:
+        ManifestError: naming line and column, if a path leaves the roots.
+    """
     # Resolved, because ".." after a symbolic link leads elsewhere than the text suggests.
     folder = path.parent.resolve()
+    bounds = None if roots is None else tuple(root.resolve() for root in roots)
     for column in columns:
-        frame[column] = [
-            os.path.normpath(folder / value) if value else "" for value in frame[column]
-        ]
+        values = list(frame[column])
+        frame[column] = [os.path.normpath(folder / value) if value else "" for value in values]
+        if bounds is not None:
+            for row, value in enumerate(values):
+                _require_inside(path, row, column, value, folder, bounds)
+
+
+def _require_inside(
+    path: Path, row: int, column: str, value: str, folder: Path, bounds: Sequence[Path]
+) -> None:
+    target = Path(os.path.realpath(folder / value))
+    if value and not any(target.is_relative_to(bound) for bound in bounds):
+        where = " or ".join(str(bound) for bound in bounds)
+        raise ManifestError(
+            f"{path}, line {row + 2}: {column} is {value!r}, which leads to {target}, outside of "
+            f"{where}; move the file there, or allow it with --allow-outside"
+        )
 
 
 def relative_path(value: str, folder: Path) -> str:

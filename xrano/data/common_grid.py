@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from xrano.data.volumes import read_mask, read_scan
-from xrano.errors import ManifestError, VolumeError
-from xrano.geometry import Grid, as_shape, index_map, to_ras
+from xrano.errors import ManifestError
+from xrano.geometry import Grid, Shape3, as_shape, index_map
 from xrano.types import Mask
 
-SKULL_STRIPPED_SHARE = 0.6
-"""A scan of which more than this share of voxels is not zero has not been skull-stripped."""
+Extent = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""First and last voxel (3,) of a grid that something touches, per axis."""
 
 
-def common_grid(rows: Iterable[Mapping[str, Any]], names: tuple[str, ...], spacing: float) -> Grid:
-    """The RAS+ grid of the first scan, at a spacing, cut to the union of all brains and a voxel.
+def brain_extent(brain: Mask, grid: Grid, base: Grid) -> Extent:
+    """First and last voxel of ``base`` that a brain touches.
 
-    A brain that reaches beyond the first scan's field of view is not cut off: the grid grows.
-
-    Raises:
-        ManifestError: if there is no session.
-        VolumeError: if a scan cannot be read or shows a skull and has no brain mask.
+    Args:
+        brain: (i, j, k) mask, not empty.
+        grid: its grid, in the world of ``base``.
+        base: the grid to count on; the brain may reach beyond it.
     """
-    base: Grid | None = None
-    first, last = np.full(3, np.inf), np.full(3, -np.inf)
-    for row in rows:
-        brain, grid = read_brain(row, names)
-        if base is None:
-            base = respaced(grid, spacing) if spacing else grid
-        low, high = _extent(brain, grid, base)
-        first, last = np.minimum(first, low), np.maximum(last, high)
-    if base is None:
-        raise ManifestError("there is no session to prepare")
-    start, shape = first.astype(int) - 1, (last - first).astype(int) + 3
-    return base.crop(as_shape(start.tolist()), as_shape(shape.tolist()))
-
-
-def _extent(brain: Mask, grid: Grid, base: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """First and last voxel of ``base`` that a brain on ``grid`` touches, per axis."""
     mapping = index_map(base, grid)
     centres = nib.affines.apply_affine(mapping, np.argwhere(brain))
     reach = np.abs(mapping[:3, :3]).sum(axis=1) / 2
@@ -52,6 +33,33 @@ def _extent(brain: Mask, grid: Grid, base: Grid) -> tuple[NDArray[np.float64], N
     return low, high
 
 
+def cropped_to(base: Grid, extents: Sequence[Extent]) -> Grid:
+    """``base`` cut to the union of all brains and a voxel around it.
+
+    A brain that reaches beyond the base's field of view is not cut off: the grid grows.
+
+    Raises:
+        ManifestError: if there is no brain.
+    """
+    if not extents:
+        raise ManifestError("there is no session to prepare")
+    first = np.min([low for low, _ in extents], axis=0)
+    last = np.max([high for _, high in extents], axis=0)
+    start, shape = first.astype(int) - 1, (last - first).astype(int) + 3
+    return base.crop(as_shape(start.tolist()), as_shape(shape.tolist()))
+
+
+def boxed(base: Grid, shape: Shape3) -> Grid:
+    """A grid of a fixed shape with the voxels of ``base``, centred on it to half a voxel.
+
+    Example:
+        >>> boxed(Grid((4, 6, 8), np.eye(4)), (8, 2, 8)).affine[:3, 3].tolist()
+        [-2.0, 2.0, 0.0]
+    """
+    start = [(old - new) // 2 for old, new in zip(base.shape, shape, strict=True)]
+    return base.crop(as_shape(start), shape)
+
+
 def respaced(grid: Grid, spacing: float) -> Grid:
     """A grid over the same field of view, outer voxel faces aligned, with cubic voxels."""
     scale = spacing / np.array(grid.spacing)
@@ -59,29 +67,3 @@ def respaced(grid: Grid, spacing: float) -> Grid:
     affine = grid.affine @ np.diag([*scale, 1.0])
     affine[:3, 3] = grid.world((scale - 1) / 2)
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
-
-
-def read_brain(row: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Mask, Grid]:
-    """The brain of a session in RAS+: its mask, or the voxels that are not zero.
-
-    Raises:
-        VolumeError: if no mask is given and the scan shows more than a brain, or there is none.
-    """
-    if row.get("brain_mask"):
-        mask = read_mask(row["brain_mask"])
-        return to_ras(mask.mask, mask.grid.affine)
-    first = next((row[name] for name in names if row[name]), None)
-    if first is None:
-        raise VolumeError(
-            f"{row['patient_id']} {row['session_id']} has neither an image of "
-            f"{', '.join(names) or 'any sequence'} nor a brain mask"
-        )
-    scan = read_scan(first)
-    brain = scan.data != 0
-    if brain.mean() > SKULL_STRIPPED_SHARE:
-        raise VolumeError(
-            f"{first}: {brain.mean():.0%} of the voxels are not zero, so the skull has not been "
-            "removed, and the session has no brain mask; name one in the column brain_mask of "
-            "the sessions table, or strip the skull first"
-        )
-    return to_ras(brain, scan.grid.affine)

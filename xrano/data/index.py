@@ -2,117 +2,220 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.datasets.lumiere import read_lumiere
-from xrano.data.pairs import build_pairs
+from xrano.channels import KNOWN_SEQUENCES
+from xrano.data.datasets.catalogue import dataset_reader, detect_dataset
+from xrano.data.datasets.lumiere_cohort_tables import lumiere_selection_tables
+from xrano.data.datasets.lumiere_measures import (
+    VOLUME_COLUMNS,
+    lumiere_native_masks,
+    lumiere_volumes,
+)
+from xrano.data.datasets.manifest import write_index
+from xrano.data.exclusions import ExclusionReason
+from xrano.data.index_summary import IndexSummary, summarise_index
+from xrano.data.label_schemes import REGIONS
+from xrano.data.pair_references import REFERENCES
+from xrano.data.pair_rows import exclusion_row, exclusion_table
+from xrano.data.pairs import UNRATED, build_pairs
+from xrano.data.paper_selection import PAPER, SELF_PAIR, paper_pairs
+from xrano.data.region_coverage import main_source
+from xrano.data.segmenter_agreement import add_agreement
 from xrano.data.tables import write_table
-from xrano.errors import UnknownNameError
-from xrano.rano import RESPONSES
+from xrano.errors import ConfigError, ManifestError, UnknownNameError
+from xrano.progress import Progress, quiet
 
-DATASETS = ("lumiere",)
-"""Layouts that can be indexed; others come as a sessions table written by hand."""
+AUTO = "auto"
+"""Find out whose layout it is."""
 
-
-@dataclass(frozen=True)
-class IndexSummary:
-    """What an index holds: counts, and where the tables lie.
-
-    ``pairs_per_response`` and ``patients_per_response`` have each response as a key, and an empty
-    string for unrated pairs if there are any; ``exclusions`` counts sessions per reason, and with
-    the pairs they make up all sessions.
-    """
-
-    out: Path
-    sessions: int
-    patients: int
-    segmentations: int
-    pairs: int
-    spans_surgery: int
-    pairs_per_response: Mapping[str, int]
-    patients_per_response: Mapping[str, int]
-    exclusions: Mapping[str, int]
-
-    def describe(self) -> str:
-        """The counts as lines of text."""
-        lines = [
-            f"{self.sessions} sessions of {self.patients} patients, "
-            f"{self.segmentations} segmentations",
-            f"{self.pairs} pairs, {self.spans_surgery} of them across an operation",
-        ]
-        for response, count in self.pairs_per_response.items():
-            patients = self.patients_per_response[response]
-            lines.append(f"  {response or 'unrated':8}{count:5} pairs of {patients} patients")
-        lines.append(f"{sum(self.exclusions.values())} sessions without a pair")
-        lines += [f"  {reason:22}{count:5}" for reason, count in self.exclusions.items()]
-        return "\n".join(lines)
+LUMIERE = "lumiere"
 
 
 def index_cohort(
     root: str | PathLike[str],
     out: str | PathLike[str],
     *,
-    dataset: str = "lumiere",
+    dataset: str = AUTO,
+    image_source: str = "atlas",
     duplicates: str = "exclude",
     reference: str = "previous",
     unrated: str = "exclude",
+    paper: bool = False,
+    sequences: Sequence[str] = (),
+    agreement: bool = False,
+    measure: bool = False,
+    rate_by_rule: bool = False,
+    rule_reference: str = "rano",
+    progress: Progress = quiet,
 ) -> IndexSummary:
-    """Read a cohort and write its four tables.
+    """Read a cohort and write its tables.
 
-    They are ``sessions.csv``, ``segmentations.csv``, ``pairs.csv`` and ``exclusions.csv``. Nothing
-    is written before everything is read, so a bad input leaves nothing behind.
+    They are ``sessions.csv``, ``segmentations.csv``, ``pairs.csv``, ``exclusions.csv``, and
+    ``volumes.csv`` where volumes are known without reading images (LUMIERE). Nothing is written
+    before everything is read, so a bad input leaves nothing behind.
 
     Args:
-        root: the cohort, as for :func:`~xrano.data.datasets.lumiere.read_lumiere`.
+        root: the cohort, as its reader wants it.
         out: folder of the tables; made if need be.
-        dataset: a name in :data:`DATASETS`.
-        duplicates: as for :func:`~xrano.data.datasets.lumiere.read_lumiere`.
+        dataset: whose layout it is, or ``auto``.
+        image_source: of LUMIERE; as for :func:`~xrano.data.datasets.lumiere.read_lumiere`.
+        duplicates: of LUMIERE; likewise.
         reference: as for :func:`~xrano.data.pairs.build_pairs`.
         unrated: as for :func:`~xrano.data.pairs.build_pairs`.
+        paper: of LUMIERE; select pairs as :mod:`~xrano.data.paper_selection` does.
+        sequences: with ``paper``, what both scans must have; LUMIERE's four if empty.
+        agreement: of LUMIERE; read both tools' masks and add how far they agree to the sessions.
+        measure: read every segmentation of which no volume is known and measure its regions.
+        rate_by_rule: rate unrated sessions by their volumes, measured if need be; see
+            :mod:`~xrano.data.rule_ratings`.
+        rule_reference: with ``rate_by_rule``, ``rano`` or ``previous``.
+        progress: how to show progress.
 
     Raises:
         ManifestError: if the cohort or a table of it is missing or wrong.
         UnknownNameError: if one of the names is unknown.
+        ConfigError: if options do not go together.
     """
-    if dataset not in DATASETS:
-        raise UnknownNameError("dataset", dataset, DATASETS)
-    sessions, segmentations = read_lumiere(root, duplicates=duplicates)
-    pairs, exclusions = build_pairs(sessions, reference=reference, unrated=unrated)
-    out = Path(out)
-    write_table(out / "sessions.csv", sessions)
-    write_table(out / "segmentations.csv", segmentations)
+    root, out = Path(root), Path(out)
+    if reference not in REFERENCES:
+        raise UnknownNameError("reference", reference, REFERENCES)
+    if unrated not in UNRATED:
+        raise UnknownNameError("way with unrated sessions", unrated, UNRATED)
+    _require_fitting(paper, reference, unrated, sequences)
+    dataset = detect_dataset(root) if dataset == AUTO else dataset_reader(dataset).name
+    options = {"image_source": image_source, "duplicates": duplicates}
+    sessions, segmentations = _read(
+        root, dataset, options, {"paper": paper, "agreement": agreement}
+    )
+    notes = list(sessions.attrs.pop("notes", ()))
+    volumes = _volumes(root, dataset, segmentations, measure=measure or rate_by_rule)
+    if agreement:
+        masks = lumiere_native_masks(root)
+        sessions, failures = add_agreement(sessions, masks, progress=progress)
+        notes += failures
+    source = main_source(volumes)
+    measured = volumes[volumes["source"] == source] if source else None
+    if rate_by_rule:
+        sessions = _rated(sessions, measured, rule_reference)
+    if paper:
+        pairs, exclusions = _paper_selection(root, sessions, tuple(sequences) or KNOWN_SEQUENCES)
+        notes += _self_pairs(pairs)
+        reference = PAPER
+    else:
+        pairs, exclusions = build_pairs(
+            sessions, reference=reference, volumes=measured, unrated=unrated
+        )
+    summary = summarise_index(
+        out,
+        dataset,
+        reference,
+        sessions,
+        segmentations,
+        pairs,
+        exclusions,
+        volumes=measured,
+        volume_source=source,
+        unrated=unrated,
+        notes=notes,
+    )
+    write_index(out, sessions, segmentations, root=root, dataset=dataset, settings=options)
     write_table(out / "pairs.csv", pairs)
     write_table(out / "exclusions.csv", exclusions)
-    return _summary(out, sessions, segmentations, pairs, exclusions)
+    if len(volumes):
+        write_table(out / "volumes.csv", volumes)
+    else:
+        # What an earlier index left here would be taken for this one's.
+        (out / "volumes.csv").unlink(missing_ok=True)
+    return summary
 
 
-def _summary(
-    out: Path,
-    sessions: pd.DataFrame,
-    segmentations: pd.DataFrame,
-    pairs: pd.DataFrame,
-    exclusions: pd.DataFrame,
-) -> IndexSummary:
-    names = [*RESPONSES, *([""] if (pairs["response"] == "").any() else [])]
-    of_response = {str(name): pairs[pairs["response"] == name] for name in names}
-    return IndexSummary(
-        out=out,
-        sessions=len(sessions),
-        patients=int(sessions["patient_id"].nunique()),
-        segmentations=len(segmentations),
-        pairs=len(pairs),
-        spans_surgery=int(pairs["spans_surgery"].sum()),
-        pairs_per_response={name: len(part) for name, part in of_response.items()},
-        patients_per_response={
-            name: int(part["patient_id"].nunique()) for name, part in of_response.items()
-        },
-        exclusions={
-            str(reason): int(count)
-            for reason, count in exclusions["reason"].value_counts().sort_index().items()
-        },
+_DEFAULTS = {"image_source": "atlas", "duplicates": "exclude", "paper": False, "agreement": False}
+
+
+def _read(
+    root: Path, dataset: str, options: Mapping[str, str], extras: Mapping[str, bool]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both tables; what only LUMIERE offers is refused for others."""
+    if dataset == LUMIERE:
+        return dataset_reader(dataset).read(root, **options)
+    given = [name for name, value in {**options, **extras}.items() if value != _DEFAULTS[name]]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: an option of lumiere alone, but {root} is read as {dataset}; "
+            "leave it out"
+        )
+    return dataset_reader(dataset).read(root)
+
+
+def _volumes(
+    root: Path, dataset: str, segmentations: pd.DataFrame, *, measure: bool
+) -> pd.DataFrame:
+    """Volumes that are known without an image, then those that are measured if asked for."""
+    known = (
+        lumiere_volumes(root) if dataset == LUMIERE else pd.DataFrame(columns=list(VOLUME_COLUMNS))
     )
+    if not measure:
+        return known
+    from xrano.data.rule_ratings import measure_volumes
+
+    missing = segmentations[~segmentations["source"].isin(known["source"])]
+    measured = measure_volumes(missing, REGIONS)
+    return measured if known.empty else pd.concat([known, measured], ignore_index=True)
+
+
+def _rated(sessions: pd.DataFrame, volumes: pd.DataFrame | None, reference: str) -> pd.DataFrame:
+    from xrano.data.rule_ratings import rate_by_rule
+
+    if volumes is None:
+        raise ManifestError("no session has a segmentation to measure, so none can be rated by it")
+    return rate_by_rule(sessions, volumes, reference=reference)
+
+
+def _require_fitting(paper: bool, reference: str, unrated: str, sequences: Sequence[str]) -> None:
+    if not paper and sequences:
+        raise ConfigError(
+            "sequences are chosen with paper alone; otherwise pairs that lack one are left out "
+            "when a network is trained on them"
+        )
+    if paper and (reference, unrated) != ("previous", "exclude"):
+        raise ConfigError("the paper's selection has its own prior scans and no unrated pairs")
+    for name in sequences:
+        if name not in KNOWN_SEQUENCES:
+            raise UnknownNameError("sequence", name, KNOWN_SEQUENCES)
+
+
+def _paper_selection(
+    root: Path, sessions: pd.DataFrame, sequences: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The paper's pairs; sessions that neither of its tables names are excluded too."""
+    ratings, completeness = lumiere_selection_tables(root, sequences)
+    pairs, exclusions = paper_pairs(ratings, completeness, sequences)
+    named = {
+        *zip(pairs["patient_id"], pairs["current_session"], strict=True),
+        *zip(exclusions["patient_id"], exclusions["session_id"], strict=True),
+    }
+    unnamed = [
+        exclusion_row(
+            {"patient_id": key[0], "session_id": key[1]},
+            ExclusionReason.NO_RATING,
+            "in neither table",
+        )
+        for key in zip(sessions["patient_id"], sessions["session_id"], strict=True)
+        if key not in named
+    ]
+    return pairs, pd.concat([exclusions, exclusion_table(unnamed)], ignore_index=True)
+
+
+def _self_pairs(pairs: pd.DataFrame) -> list[str]:
+    return [
+        f"{patient} {session} is paired with itself: it was rated twice, and the paper's code "
+        f"takes the row before, which is the same session (flag {SELF_PAIR})"
+        for patient, session in pairs.loc[
+            pairs["flags"] == SELF_PAIR, ["patient_id", "current_session"]
+        ].to_numpy()
+    ]

@@ -6,21 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.pairs import ExclusionReason, build_pairs
-from xrano.data.prepare import prepare_cohort
+from xrano.data.datasets.manifest import read_index
+from xrano.data.exclusions import ExclusionReason
+from xrano.data.pairs import build_pairs
+from xrano.data.prepare import PreparedCohort, prepare_cohort
 from xrano.data.prepare_settings import PrepareSettings
 from xrano.data.tables import (
     EXCLUSION_COLUMNS,
-    SEGMENTATION_COLUMNS,
     read_exclusions,
     read_pairs,
-    read_segmentations,
-    read_sessions,
     sequence_columns,
     write_table,
 )
 from xrano.errors import ManifestError
-from xrano.geometry import Grid
 from xrano.progress import Progress, quiet
 
 
@@ -30,8 +28,10 @@ def prepare_index(
     settings: PrepareSettings,
     *,
     unrated: bool = False,
+    allow_outside: bool = False,
+    jobs: int = 1,
     progress: Progress = quiet,
-) -> tuple[Grid, int]:
+) -> PreparedCohort:
     """Prepare what a folder of tables lists.
 
     Pairs with a session without any image (LUMIERE has sessions of raw scans only) are left out;
@@ -42,13 +42,18 @@ def prepare_index(
         out: the store's folder.
         settings: spacing and normalisation.
         unrated: make the pairs anew, those of unrated sessions included.
+        allow_outside: whether images may lie outside of the folder (and of the data's root that
+            the index names).
+        jobs: how many processes; 0 for one a core.
         progress: how to show progress.
 
     Returns:
-        The common grid and the number of pairs.
+        What was prepared; :meth:`~xrano.data.prepare.PreparedCohort.require_whole` complains of
+        what was not.
 
     Raises:
-        ManifestError: if there is no sessions table, or no pair.
+        ManifestError: if there is no sessions table, or no pair, or an image lies outside.
+        UnfinishedError: if no pair could be prepared.
     """
     index, out = Path(index), Path(out)
     if not (index / "sessions.csv").is_file():
@@ -56,10 +61,7 @@ def prepare_index(
             f"{index} holds no sessions.csv: give the folder that xrano index wrote, or one with "
             "a table written by hand (patient_id, session_id, week, rating, T1, ...)"
         )
-    sessions = read_sessions(index / "sessions.csv")
-    segmentations = pd.DataFrame(columns=list(SEGMENTATION_COLUMNS))
-    if (index / "segmentations.csv").is_file():
-        segmentations = read_segmentations(index / "segmentations.csv")
+    sessions, segmentations = read_index(index, allow_outside=allow_outside)
     if (index / "pairs.csv").is_file() and not unrated:
         pairs = read_pairs(index / "pairs.csv")
         exclusions = pd.DataFrame(columns=list(EXCLUSION_COLUMNS))
@@ -68,9 +70,12 @@ def prepare_index(
     else:
         pairs, exclusions = build_pairs(sessions, unrated="include" if unrated else "exclude")
     pairs, imageless = _with_images(pairs, sessions)
-    grid = prepare_cohort(sessions, segmentations, pairs, out, settings, progress=progress)
-    write_table(out / "exclusions.csv", pd.concat([exclusions, imageless], ignore_index=True))
-    return grid, len(pairs)
+    cohort = prepare_cohort(
+        sessions, segmentations, pairs, out, settings, jobs=jobs, progress=progress
+    )
+    excluded = pd.concat([exclusions, imageless, cohort.exclusions], ignore_index=True)
+    write_table(out / "exclusions.csv", excluded)
+    return cohort
 
 
 def _with_images(pairs: pd.DataFrame, sessions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

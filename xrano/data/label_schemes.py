@@ -7,6 +7,8 @@ so nothing outside this module speaks of labels.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -38,15 +40,26 @@ LABEL_SCHEMES: Mapping[str, Mapping[int, Tissue]] = MappingProxyType(
             {1: Tissue.ENHANCING, 2: Tissue.NECROSIS, 3: Tissue.OEDEMA}
         ),
         "lumiere-hdglio": MappingProxyType({1: Tissue.OEDEMA, 2: Tissue.ENHANCING}),
+        "brats2021": MappingProxyType({1: Tissue.NECROSIS, 2: Tissue.OEDEMA, 4: Tissue.ENHANCING}),
+        "brats2023": MappingProxyType({1: Tissue.NECROSIS, 2: Tissue.OEDEMA, 3: Tissue.ENHANCING}),
+        "brats2024": MappingProxyType(
+            {1: Tissue.NECROSIS, 2: Tissue.OEDEMA, 3: Tissue.ENHANCING, 4: Tissue.CAVITY}
+        ),
         "binary": MappingProxyType({1: Tissue.LESION}),
     }
 )
 """Scheme name to label to tissue. ``lumiere-deepbratumia`` follows the volumes that the tool
 itself measured (``measured_volumes_in_mm3.json``), not LUMIERE's radiomics table, which has labels
-1 and 2 the other way round."""
+1 and 2 the other way round. The BraTS schemes are named after the challenge that first used them:
+2021 has no label 3 (enhancing tumour is 4), 2024 has the resection cavity as 4."""
+
+EXPLICIT_EXAMPLE = "1=necrosis;2=oedema;3=enhancing"
+"""A scheme without a name, written where a name could stand."""
+
+_HIGHEST_LABEL = 255
 
 WHOLE = "whole"
-"""The region that every scheme has: all tumour tissue, whatever it is called."""
+"""The region that every scheme of a tumour has: all its tissue, whatever it is called."""
 
 REGIONS: Mapping[str, frozenset[Tissue]] = MappingProxyType(
     {
@@ -59,23 +72,62 @@ REGIONS: Mapping[str, frozenset[Tissue]] = MappingProxyType(
 
 
 def label_scheme(name: str) -> Mapping[int, Tissue]:
-    """The scheme of a name.
+    """The scheme of a name, or the scheme that a text spells out.
+
+    Args:
+        name: a name in :data:`LABEL_SCHEMES`, or label=tissue for each label, separated by
+            semicolons; tissues are the values of :class:`Tissue`, and blanks do not matter.
 
     Raises:
-        UnknownNameError: if there is no such scheme.
+        UnknownNameError: if there is no such scheme, or no such tissue.
+        LabelSchemeError: if a map is not readable, names a label twice, or one outside 1 to 255.
+
+    Example:
+        >>> label_scheme("1 = necrosis; 3 = enhancing")[3]
+        <Tissue.ENHANCING: 'enhancing'>
     """
-    if name not in LABEL_SCHEMES:
-        raise UnknownNameError("label scheme", name, LABEL_SCHEMES)
-    return LABEL_SCHEMES[name]
+    if name in LABEL_SCHEMES:
+        return LABEL_SCHEMES[name]
+    if "=" in name:
+        return _explicit_scheme(name)
+    raise UnknownNameError(
+        "label scheme", name, [*LABEL_SCHEMES, f"a map such as {EXPLICIT_EXAMPLE}"]
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _explicit_scheme(text: str) -> Mapping[int, Tissue]:
+    scheme: dict[int, Tissue] = {}
+    for entry in text.strip().removesuffix(";").split(";"):
+        match = re.fullmatch(r"\s*(\d+)\s*=\s*([^\s,=]+)\s*", entry)
+        if match is None:
+            raise LabelSchemeError(
+                f"label scheme {text!r}: {entry.strip()!r} is not label=tissue; needed is a name "
+                f"({', '.join(sorted(LABEL_SCHEMES))}) or a map such as {EXPLICIT_EXAMPLE}"
+            )
+        label, tissue = int(match[1]), match[2]
+        if not 1 <= label <= _HIGHEST_LABEL:
+            raise LabelSchemeError(
+                f"label scheme {text!r}: label {label} is not from 1 to {_HIGHEST_LABEL}; 0 is "
+                "always background and is left out"
+            )
+        if label in scheme:
+            raise LabelSchemeError(f"label scheme {text!r} names label {label} twice")
+        if tissue not in list(Tissue):
+            raise UnknownNameError(f"tissue in label scheme {text!r}:", tissue, Tissue)
+        scheme[label] = Tissue(tissue)
+    return MappingProxyType(scheme)
 
 
 def has_region(scheme: str, region: str) -> bool:
     """Whether a scheme can tell a region: it names each of the region's tissues.
 
-    The whole tumour is told by every scheme. HD-GLIO has no label for necrosis, so it has no core.
+    The whole tumour is told by every scheme that names some tissue of it. HD-GLIO has no label for
+    necrosis, so it has no core.
 
     Raises:
         UnknownNameError: if scheme or region is unknown.
+        LabelSchemeError: as for :func:`label_scheme`.
 
     Example:
         >>> has_region("lumiere-deepbratumia", "core"), has_region("lumiere-hdglio", "core")
@@ -84,7 +136,7 @@ def has_region(scheme: str, region: str) -> bool:
     tissues = set(label_scheme(scheme).values())
     if region not in REGIONS:
         raise UnknownNameError("region", region, REGIONS)
-    return region == WHOLE or tissues >= REGIONS[region]
+    return not tissues.isdisjoint(REGIONS[WHOLE]) if region == WHOLE else tissues >= REGIONS[region]
 
 
 def region_mask(labels: Labels, scheme: str, region: str) -> Mask:
@@ -92,7 +144,7 @@ def region_mask(labels: Labels, scheme: str, region: str) -> Mask:
 
     Args:
         labels: (i, j, k) integer labels.
-        scheme: what they mean, a name in :data:`LABEL_SCHEMES`.
+        scheme: what they mean, as for :func:`label_scheme`.
         region: a name in :data:`REGIONS`.
 
     Returns:
@@ -108,7 +160,7 @@ def region_mask(labels: Labels, scheme: str, region: str) -> Mask:
         [False, True, True, False]
     """
     if not has_region(scheme, region):
-        needed = ", ".join(sorted(REGIONS[region]))
+        needed = (" or " if region == WHOLE else ", ").join(sorted(REGIONS[region]))
         raise LabelSchemeError(
             f"region {region!r} needs {needed}, but label scheme {scheme!r} is "
             f"{describe_scheme(scheme)}; choose a region that it has, or another segmentation"
@@ -122,7 +174,7 @@ def check_labels(labels: Labels, scheme: str, name: str) -> None:
 
     Args:
         labels: (i, j, k) integer labels; not all of the scheme's need be there.
-        scheme: a name in :data:`LABEL_SCHEMES`.
+        scheme: as for :func:`label_scheme`.
         name: what to call the segmentation in the message, its file.
 
     Raises:

@@ -26,7 +26,7 @@ NORMALISATIONS: Mapping[str, str] = {
     "brain": "z-score over each scan's own brain, tumour included (leaks the response)",
     "wm-peak": "the highest peak of each brain's own histogram, white matter's, becomes 0, zero "
     "intensity −1 (leaks a little)",
-    "volume": "z-score over each whole volume, background included, as in the paper (leaks)",
+    "paper": "z-score over each whole volume, background included, as in the paper (leaks)",
 }
 """Name to what it does; ``healthy`` is the default."""
 
@@ -38,6 +38,8 @@ LEAST_VOXELS = 500
 HEALTHY = "healthy tissue common to both scans"
 WITHOUT_SEGMENTATION = "common brain: a scan has no segmentation"
 TOO_SMALL = "common brain: too little healthy tissue"
+FALLBACKS = (WITHOUT_SEGMENTATION, TOO_SMALL)
+"""Regions that stand in for healthy tissue."""
 
 _HISTOGRAM_BINS = 128
 
@@ -180,7 +182,7 @@ def pair_statistics(
         )
         prior_mask = current_mask = region.mask
         words, voxels = region.description, int(region.mask.sum())
-    elif normalisation == "volume":
+    elif normalisation == "paper":
         prior_mask, current_mask = np.ones_like(prior_brain), np.ones_like(current_brain)
         words, voxels = "whole volume of each scan", prior_brain.size + current_brain.size
     else:

@@ -1,73 +1,57 @@
 """Sessions to pairs: which two scans are compared, and why the other sessions yield none.
 
-The response of a pair belongs to its current session. ``previous`` is the session with images that
-comes immediately before, whatever it is: no scan is skipped in search of a better one.
+The response of a pair belongs to its current session. Which earlier session is the prior scan is
+the *reference*; :mod:`xrano.data.pair_references` defines each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from xrano.data.tables import EXCLUSION_COLUMNS, PAIR_COLUMNS, sequence_columns
+from xrano.data.exclusions import ExclusionReason, is_marked
+from xrano.data.pair_references import (
+    REFERENCE_RULES,
+    REFERENCES,
+    Choice,
+    Session,
+    Volumes,
+    enhancing_volumes,
+    previous_imaged,
+    volumes_needed,
+)
+from xrano.data.pair_rows import (
+    exclusion_row,
+    exclusion_table,
+    pair_id,
+    pair_row,
+    pair_table,
+)
+from xrano.data.tables import sequence_columns
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Role
 
-REFERENCES = ("previous",)
-"""Which earlier session is the prior scan."""
+__all__ = [
+    "REFERENCES",
+    "UNRATED",
+    "ExclusionReason",
+    "build_pairs",
+    "filter_by_sequences",
+    "pair_id",
+]
 
 UNRATED = ("exclude", "include")
 
-
-class ExclusionReason(StrEnum):
-    """Why a session is the current scan of no pair; the first that holds is given."""
-
-    NO_IMAGES = "no_images"
-    """A table names the session, but there is no image of it. It is no prior scan either."""
-    MARKED = "marked"
-    """``exclude_reason`` of the sessions table holds a text of the user's own, given as detail.
-    The scan is taken to be unusable, so it is no prior scan either."""
-    LESS_THAN_3_MONTHS = "less_than_3_months"
-    """The rating is marked as too soon after radiotherapy to be trusted."""
-    NOT_A_RANO_TIMEPOINT = "not_a_rano_timepoint"
-    """The rater says that the visit is none for RANO."""
-    DUPLICATE_RATING = "duplicate_rating"
-    """The session was rated twice, and differently."""
-    PREOP = "preop"
-    """A scan before an operation is not rated."""
-    POSTOP = "postop"
-    """The first scan after an operation is not rated."""
-    NO_RATING = "no_rating"
-    """There are images but no response."""
-    FIRST_SESSION = "first_session"
-    """There is no earlier session with images."""
-    PRIOR_MARKED = "prior_marked"
-    """The prior scan is marked as unusable."""
-    MISSING_SEQUENCE = "missing_sequence"
-    """A sequence asked for is missing on one of the two scans."""
-
-
-_OWN = {str(reason) for reason in ExclusionReason}
 _NEEDED = ("patient_id", "session_id", "order", "week", "role", "rating", "exclude_reason")
-
-_Session = Mapping[str, Any]
-
-
-def pair_id(patient_id: str, prior_session: str, current_session: str) -> str:
-    """The name of a pair.
-
-    Example:
-        >>> pair_id("Patient-042", "week-010", "week-022")
-        'Patient-042_week-010_week-022'
-    """
-    return f"{patient_id}_{prior_session}_{current_session}"
 
 
 def build_pairs(
-    sessions: pd.DataFrame, *, reference: str = "previous", unrated: str = "exclude"
+    sessions: pd.DataFrame,
+    *,
+    reference: str = "previous",
+    volumes: pd.DataFrame | None = None,
+    unrated: str = "exclude",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pair every rated session with its reference.
 
@@ -76,20 +60,24 @@ def build_pairs(
 
     Args:
         sessions: a sessions table, in any order of rows.
-        reference: ``previous``.
+        reference: a name in :data:`REFERENCES`.
+        volumes: for ``nadir``: patient_id, session_id, source, region and ml, of one source.
         unrated: ``exclude``, or ``include`` to pair sessions without a response too (their own
             ``response`` is empty), pre- and post-operative ones among them. A session with an
             ``exclude_reason`` is excluded either way.
 
     Returns:
         ``(pairs, exclusions)``. Each session is the current one of exactly one pair or stands in
-        exclusions exactly once, with an :class:`ExclusionReason`. ``spans_surgery`` says that an
-        operation lies between the two scans: the prior is pre-operative, the current is
-        post-operative, or a session between them (rated, but without images) is either.
+        exclusions exactly once, with an :class:`~xrano.data.exclusions.ExclusionReason`.
+        ``spans_surgery`` says that an operation lies between the two scans: the prior is
+        pre-operative, the current is post-operative, or a session between them is either. Pairs
+        with their nadir have the column ``flags``
+        (:data:`~xrano.data.pair_references.FLAGS`).
 
     Raises:
         UnknownNameError: if reference or unrated is unknown.
-        ManifestError: if the table lacks a column.
+        ManifestError: if a table lacks a column, or a session has several enhancing volumes.
+        ConfigError: if the reference is ``nadir`` and there are no volumes.
 
     Example:
         >>> from xrano.data.tables import session_table
@@ -111,15 +99,27 @@ def build_pairs(
     missing = [column for column in _NEEDED if column not in sessions]
     if missing:
         raise ManifestError(f"the sessions table lacks the columns {', '.join(missing)}")
+    if reference == "nadir" and volumes is None:
+        raise volumes_needed(reference)
+    burdens: Volumes = {} if volumes is None else enhancing_volumes(volumes)
     pairs: list[dict[str, object]] = []
     exclusions: list[dict[str, object]] = []
-    for prior, current, between in _candidates(sessions):
-        reason, detail = _verdict(prior, current, include_unrated=unrated == "include")
-        if reason is None and prior is not None:
-            pairs.append(_pair(prior, current, between, reference))
-        else:
-            exclusions.append(_exclusion(current, reason, detail))
-    return _frame(pairs, PAIR_COLUMNS), _frame(exclusions, EXCLUSION_COLUMNS)
+    for course in _courses(sessions):
+        earlier = previous_imaged(course)
+        for position, choice in enumerate(REFERENCE_RULES[reference](course, burdens)):
+            reason, detail = _verdict(
+                course,
+                position,
+                choice,
+                first=earlier[position] is None,
+                include_unrated=unrated == "include",
+            )
+            if reason is None and choice.prior is not None:
+                pairs.append(pair_row(course, choice.prior, position, reference, choice.flags))
+            else:
+                exclusions.append(exclusion_row(course[position], reason, detail))
+    further = ("flags",) if reference == "nadir" else ()
+    return pair_table(pairs, further), exclusion_table(exclusions)
 
 
 def filter_by_sequences(
@@ -163,89 +163,60 @@ def filter_by_sequences(
         if gaps:
             session = {"patient_id": pair["patient_id"], "session_id": pair["current_session"]}
             exclusions.append(
-                _exclusion(session, ExclusionReason.MISSING_SEQUENCE, "; ".join(gaps))
+                exclusion_row(session, ExclusionReason.MISSING_SEQUENCE, "; ".join(gaps))
             )
     kept_pairs = pairs[pd.Series(kept, index=pairs.index, dtype=bool)].reset_index(drop=True)
-    return kept_pairs, _frame(exclusions, EXCLUSION_COLUMNS)
+    return kept_pairs, exclusion_table(exclusions)
 
 
-def _candidates(
-    sessions: pd.DataFrame,
-) -> Iterator[tuple[_Session | None, _Session, list[_Session]]]:
-    """Every session with the imaged one before it and the sessions without images between."""
+def _courses(sessions: pd.DataFrame) -> Iterator[list[Session]]:
+    """Each patient's sessions in order."""
     ordered = sessions.sort_values(["patient_id", "order"], kind="stable").to_dict("records")
-    patient: object = None
-    prior: _Session | None = None
-    between: list[_Session] = []
+    course: list[Session] = []
     for row in ordered:
-        current: _Session = {str(name): value for name, value in row.items()}
-        if current["patient_id"] != patient:
-            patient, prior, between = current["patient_id"], None, []
-        yield prior, current, between
-        if current["exclude_reason"] == ExclusionReason.NO_IMAGES:
-            between = [*between, current]
-        else:
-            prior, between = current, []
+        current: Session = {str(name): value for name, value in row.items()}
+        if course and current["patient_id"] != course[0]["patient_id"]:
+            yield course
+            course = []
+        course.append(current)
+    if course:
+        yield course
 
 
 def _verdict(
-    prior: _Session | None, current: _Session, *, include_unrated: bool
+    course: Sequence[Session],
+    position: int,
+    choice: Choice,
+    *,
+    first: bool,
+    include_unrated: bool,
 ) -> tuple[ExclusionReason | None, str]:
     """Why the session yields no pair, and a detail; ``None`` if it yields one."""
-    marked = current["exclude_reason"]
-    if marked:
-        if marked not in _OWN:
-            return ExclusionReason.MARKED, marked
-        return ExclusionReason(marked), current.get("rating_raw", "")
-    if not include_unrated:
-        if current["role"] in (Role.PREOP, Role.POSTOP):
-            return ExclusionReason(current["role"]), current.get("rating_raw", "")
-        if not current["rating"]:
-            return ExclusionReason.NO_RATING, current.get("rating_raw", "")
-    if prior is None:
+    current = course[position]
+    own = _own_reason(current, include_unrated=include_unrated)
+    if own[0] is not None:
+        return own
+    if first:
         return ExclusionReason.FIRST_SESSION, current["rating"]
-    if prior["exclude_reason"] not in _OWN - {ExclusionReason.MARKED} | {""}:
+    if choice.prior is None:
+        return ExclusionReason.NO_REFERENCE, choice.why
+    prior = course[choice.prior]
+    if is_marked(prior["exclude_reason"]):
         # The other reasons are about the prior's rating; its scan is as good as any.
         return ExclusionReason.PRIOR_MARKED, f"{prior['session_id']}: {prior['exclude_reason']}"
     return None, ""
 
 
-def _pair(
-    prior: _Session, current: _Session, between: Sequence[_Session], reference: str
-) -> dict[str, object]:
-    operated = (
-        prior["role"] == Role.PREOP
-        or current["role"] == Role.POSTOP
-        or any(session["role"] in (Role.PREOP, Role.POSTOP) for session in between)
-    )
-    names = (current["patient_id"], prior["session_id"], current["session_id"])
-    return {
-        "pair_id": pair_id(*names),
-        "patient_id": current["patient_id"],
-        "prior_session": prior["session_id"],
-        "current_session": current["session_id"],
-        "prior_week": prior["week"],
-        "current_week": current["week"],
-        "reference": reference,
-        "response": current["rating"],
-        "rating_source": current.get("rating_source", ""),
-        "spans_surgery": operated,
-    }
-
-
-def _exclusion(
-    session: Mapping[str, Any], reason: ExclusionReason | None, detail: str
-) -> dict[str, object]:
-    return {
-        "patient_id": session["patient_id"],
-        "session_id": session["session_id"],
-        "detail": detail,
-        "reason": str(reason or ""),
-    }
-
-
-def _frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.DataFrame:
-    """A table with its column types, whether or not it has rows."""
-    frame = pd.DataFrame(list(rows), columns=list(columns))
-    types = {"prior_week": "int64", "current_week": "int64", "spans_surgery": "bool"}
-    return frame.astype({name: types.get(name, "str") for name in columns})
+def _own_reason(current: Session, *, include_unrated: bool) -> tuple[ExclusionReason | None, str]:
+    """What in the session itself speaks against a pair."""
+    marked, raw = current["exclude_reason"], current.get("rating_raw", "")
+    if marked:
+        if is_marked(marked):
+            return ExclusionReason.MARKED, marked
+        return ExclusionReason(marked), current.get("exclude_detail", "") or raw
+    if not include_unrated:
+        if current["role"] in (Role.PREOP, Role.POSTOP):
+            return ExclusionReason(current["role"]), raw
+        if not current["rating"]:
+            return ExclusionReason.NO_RATING, raw
+    return None, ""

@@ -1,46 +1,100 @@
-"""From an index to a prepared store: every session of a pair onto one common grid.
+"""From tables to a prepared store: every session of a pair onto one common grid.
 
-The images must already lie in one common space (LUMIERE's atlas images do). The common grid has
-the axes of the first scan turned to RAS+, the spacing asked for, and is cropped to the union of
+Images that lie in no common space yet are registered first. The common grid has the axes of the
+first scan (or the template) turned to RAS+, the spacing asked for, and is cropped to the union of
 all brains. Voxels are moved once, and not at all where grids only differ by flips and crops.
+A session that fails is reported at the end and does not stop the others.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from xrano.atomic_files import write_json
-from xrano.data.common_grid import common_grid, read_brain
-from xrano.data.label_schemes import REGIONS, has_region, region_mask
-from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
-from xrano.data.pair_volumes import session_pair_statistics
+from xrano.data.common_grid import boxed, cropped_to, respaced
+from xrano.data.jobs import Outcome, run_jobs
+from xrano.data.normalisation import FALLBACKS
 from xrano.data.prepare_settings import PrepareSettings
-from xrano.data.store import (
-    FORMAT,
-    PreparedSession,
-    read_details,
-    read_prepared,
-    session_path,
-    unmark,
-    write_manifest,
-    write_prepared,
+from xrano.data.problems import Problem, ProblemLog, SessionKey, write_problems
+from xrano.data.session_jobs import (
+    ExtentJob,
+    PairJob,
+    SessionJob,
+    extent_of,
+    keep_session,
+    statistics_of,
 )
-from xrano.data.tables import sequence_columns, write_table
-from xrano.data.volumes import Scan, read_labels, read_mask, read_scan, require_on_grid
-from xrano.errors import CheckpointError, ManifestError, VolumeError
-from xrano.geometry import Grid, resample, to_ras
+from xrano.data.session_placement import Placement, base_grid, place_sessions
+from xrano.data.store import unmark, write_manifest
+from xrano.data.tables import records, sequence_columns, write_table
+from xrano.errors import ManifestError, UnfinishedError
+from xrano.geometry import Grid, as_shape
 from xrano.progress import Progress, quiet
-from xrano.types import Mask
+
+VOLUME_COLUMNS = ["patient_id", "session_id", "source", "region", "ml"]
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+_Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCohort:
+    """What was prepared, and what was not.
+
+    Attributes:
+        grid: the common grid.
+        pairs: the pairs of the store.
+        exclusions: pairs that could not be prepared, as rows of an exclusions table.
+        problems: failures and remarks.
+        without_healthy: pairs that the whole brain had to normalise.
+    """
+
+    grid: Grid
+    pairs: pd.DataFrame
+    exclusions: pd.DataFrame
+    problems: tuple[Problem, ...]
+    without_healthy: int = 0
+
+    @property
+    def failures(self) -> tuple[Problem, ...]:
+        """The problems that stopped a session or a pair."""
+        return tuple(problem for problem in self.problems if problem.failed)
+
+    def describe(self, out: Path) -> str:
+        """Counts, remarks and pairs without healthy tissue, as lines of text."""
+        size = "×".join(str(size) for size in self.grid.shape)
+        spacing = "×".join(f"{size:g}" for size in self.grid.spacing)
+        lines = [f"{len(self.pairs)} pairs on {size} voxels of {spacing} mm in {out}"]
+        remarks = [problem for problem in self.problems if not problem.failed]
+        if remarks:
+            lines.append(f"{len(remarks)} remarks (problems.csv), such as {remarks[0].describe()}")
+        if self.without_healthy:
+            lines.append(
+                f"{self.without_healthy} pairs have no healthy region (no segmentation, or too "
+                "little tissue) and are normalised by the whole brain, which lets the tumour shift "
+                "every voxel"
+            )
+        return "\n".join(lines)
+
+    def require_whole(self) -> None:
+        """Complain if anything failed.
+
+        Raises:
+            UnfinishedError: naming the first failures.
+        """
+        if self.failures:
+            shown = "; ".join(problem.describe() for problem in self.failures[:3])
+            more = f"; and {len(self.failures) - 3} more" if len(self.failures) > 3 else ""
+            raise UnfinishedError(
+                f"{len(self.failures)} could not be prepared: {shown}{more} (all of them are in "
+                "problems.csv of the store; mend the files and run the same command again)"
+            )
 
 
 def prepare_cohort(
@@ -50,8 +104,9 @@ def prepare_cohort(
     out: Path,
     settings: PrepareSettings | None = None,
     *,
+    jobs: int = 1,
     progress: Progress = quiet,
-) -> Grid:
+) -> PreparedCohort:
     """Write a prepared store of all sessions that take part in a pair.
 
     A session whose file is already there, made from the same files with the same settings, is
@@ -62,44 +117,41 @@ def prepare_cohort(
         segmentations: the segmentations table.
         pairs: the pairs table.
         out: the store's folder.
-        settings: spacing and normalisation.
+        settings: spacing, normalisation, registration.
+        jobs: how many processes; 0 for one a core.
         progress: how to show progress.
 
-    Returns:
-        The common grid.
-
     Raises:
-        ManifestError: if there is no pair, or sessions lie in no common space.
-        VolumeError, GridMismatchError, LabelSchemeError: if an image cannot be used; the message
-            names the file.
+        ManifestError: if there is no pair, or sessions lie in different kinds of space.
+        UnfinishedError: if no pair could be prepared; nothing is then marked as a store.
     """
     settings = settings or PrepareSettings()
     used = _sessions_of(sessions, pairs)
     names = tuple(name for name in sequence_columns(used) if (used[name] != "").any())
-    rows = used.to_dict("records")
-    grid = common_grid(progress(rows, "reading brains"), names, settings.spacing_mm)
-    by_session = {
-        key: group.to_dict("records")
-        for key, group in segmentations.groupby(["patient_id", "session_id"])
-    }
-    volumes: list[dict[str, object]] = []
-    for row in progress(rows, "preparing sessions"):
-        found = by_session.get((row["patient_id"], row["session_id"]), [])
-        labelled = [item for item in found if item["space"] == row["space"]]
-        volumes += _prepare_one(row, labelled, names, grid, settings, out)
-    measured = progress(pairs.to_dict("records"), "normalising")
-    statistics = _pair_statistics(measured, grid, settings, out)
+    work = _Preparation(names, settings, out, jobs, progress)
+    rows = {(row["patient_id"], row["session_id"]): row for row in records(used)}
+    placed = work.place(rows)
+    grid, placed = work.find_grid(rows, placed)
+    made = work.prepare(rows, segmentations, grid, placed)
+    pairs, statistics = work.measure(pairs, made, grid)
     unmark(out)
-    write_table(out / "sessions.csv", used)
+    kept = [key in made for key in rows]
+    write_table(out / "sessions.csv", used[kept].reset_index(drop=True))
     write_table(out / "segmentations.csv", segmentations)
     write_table(out / "pairs.csv", pairs)
+    volumes = [line for record in made.values() for line in record["volumes"]]
     write_table(out / "volumes.csv", pd.DataFrame(volumes, columns=VOLUME_COLUMNS))
     write_json(out / "statistics.json", statistics)
+    write_json(out / "checksums.json", {one["file"]: one["sha256"] for one in made.values()})
+    write_problems(out, work.log.problems)
     write_manifest(out, grid, names, asdict(settings))
-    return grid
-
-
-VOLUME_COLUMNS = ["patient_id", "session_id", "source", "region", "ml"]
+    return PreparedCohort(
+        grid,
+        pairs,
+        work.log.exclusions,
+        tuple(work.log.problems),
+        sum(one["region"] in FALLBACKS for one in statistics["pairs"].values()),
+    )
 
 
 def _sessions_of(sessions: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -115,170 +167,106 @@ def _sessions_of(sessions: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise ManifestError(f"pairs name sessions that the sessions table lacks: {missing[:3]}")
     used = sessions[[key in wanted for key in keys]].reset_index(drop=True)
-    spaces = sorted(set(used["space"]))
-    if spaces != ["atlas"]:
+    spaces = set(used["space"])
+    if "atlas" in spaces and len(spaces) > 1:
         raise ManifestError(
-            f"sessions must lie in one common space (space = atlas), found {', '.join(spaces)}; "
-            "register the images of each patient to a common space first, or set the column "
-            "'space' to atlas if they are"
+            f"sessions lie in different kinds of space ({', '.join(sorted(spaces))}): the atlas of "
+            "some is not known to be the template that the others would be registered to; give "
+            "all of them as they were scanned (space = native), or prepare them apart"
         )
     return used
 
 
-def _prepare_one(
-    row: Mapping[str, Any],
-    segmentations: list[dict[Any, Any]],
-    names: tuple[str, ...],
-    grid: Grid,
-    settings: PrepareSettings,
-    out: Path,
-) -> list[dict[str, object]]:
-    """Write one session's file if it is not there yet; the volumes of its regions in ml."""
-    path = session_path(out, row["patient_id"], row["session_id"])
-    key = _input_key(row, segmentations, names, grid, settings)
-    cached = path.with_suffix(".json")
-    if cached.is_file() and _is_made(path, key):
-        volumes: list[dict[str, object]] = json.loads(cached.read_text(encoding="utf-8"))
-        return volumes
-    session, volumes = prepare_session(row, segmentations, names, grid, key=key)
-    unmark(out)
-    write_json(cached, volumes)
-    write_prepared(path, session, grid)
-    return volumes
+@dataclass(frozen=True, eq=False)
+class _Preparation:
+    """The steps of preparing a cohort; each goes on with the sessions that the last one left."""
 
+    names: tuple[str, ...]
+    settings: PrepareSettings
+    out: Path
+    jobs: int
+    progress: Progress
+    log: ProblemLog = field(default_factory=ProblemLog)
 
-def prepare_session(
-    row: Mapping[str, Any],
-    segmentations: list[dict[Any, Any]],
-    names: tuple[str, ...],
-    grid: Grid,
-    *,
-    key: str = "",
-) -> tuple[PreparedSession, list[dict[str, object]]]:
-    """Read a session and bring it to a grid.
-
-    Args:
-        row: its row of the sessions table.
-        segmentations: its rows of the segmentations table.
-        names: sequences to read, as far as the session has them.
-        grid: the grid wanted.
-        key: hash of what the session is made from.
-
-    Returns:
-        The session, and the volume in ml of each region of each segmentation, counted on the
-        segmentation's own grid.
-
-    Raises:
-        VolumeError, GridMismatchError, LabelSchemeError: naming the file.
-    """
-    scans = {name: read_scan(row[name]) for name in names if row[name]}
-    if not scans:
-        raise VolumeError(f"{row['patient_id']} {row['session_id']} has no image of {names}")
-    reference = next(iter(scans.values()))
-    for scan in scans.values():
-        require_on_grid(scan, reference)
-    if row.get("brain_mask"):
-        require_on_grid(read_mask(row["brain_mask"]), reference)
-    brain, brain_grid = read_brain(row, names)
-    brain = resample(brain, brain_grid, grid, order=0)
-    labelled, volumes = {}, []
-    for item in segmentations:
-        labels = read_labels(item["path"], item["scheme"])
-        require_on_grid(labels, reference)
-        if item["scheme"] == "lumiere-deepbratumia":
-            measured = labels.path.with_name(MEASURED_VOLUMES)
-            check_measured_volumes(labels.labels, 1000 * labels.grid.voxel_ml, measured)
-        labelled[item["source"]] = (
-            resample(labels.labels, labels.grid, grid, order=0),
-            item["scheme"],
+    def place(self, rows: Mapping[SessionKey, _Row]) -> dict[SessionKey, Placement]:
+        """Where each session lies in the common world."""
+        outcomes = place_sessions(
+            list(rows.values()), self.names, self.settings, self.out, self.jobs, self.progress
         )
-        volumes += [
-            {
-                "patient_id": row["patient_id"],
-                "session_id": row["session_id"],
-                "source": item["source"],
-                "region": region,
-                "ml": region_mask(labels.labels, item["scheme"], region).sum()
-                * labels.grid.voxel_ml,
-            }
-            for region in REGIONS
-            if has_region(item["scheme"], region)
+        return self._some(self.log.take(list(rows), outcomes))
+
+    def find_grid(
+        self, rows: Mapping[SessionKey, _Row], placed: dict[SessionKey, Placement]
+    ) -> tuple[Grid, dict[SessionKey, Placement]]:
+        """The common grid, and the placements of the sessions whose brain could be read."""
+        base = base_grid([rows[key] for key in placed], placed, self.names, self.settings)
+        if self.settings.spacing_mm:
+            base = respaced(base, self.settings.spacing_mm)
+        work = [
+            ExtentJob(rows[key], self.names, place.to_common, base, self.settings)
+            for key, place in placed.items()
         ]
-    images, scale = {}, {}
-    for name, scan in scans.items():
-        images[name], scale[name] = _to_grid(scan, grid, brain)
-    session = PreparedSession(
-        row["patient_id"], row["session_id"], images, brain, labelled, scale, key
-    )
-    return session, volumes
+        outcomes = self._run(extent_of, work, "reading brains")
+        extents = self._some(self.log.take(list(placed), outcomes))
+        box = self.settings.box
+        grid = boxed(base, as_shape(box)) if box else cropped_to(base, list(extents.values()))
+        return grid, {key: placed[key] for key in extents}
 
+    def prepare(
+        self,
+        rows: Mapping[SessionKey, _Row],
+        segmentations: pd.DataFrame,
+        grid: Grid,
+        placed: Mapping[SessionKey, Placement],
+    ) -> dict[SessionKey, dict[str, Any]]:
+        """Write the session files; their records."""
+        found = {
+            key: group.to_dict("records")
+            for key, group in segmentations.groupby(["patient_id", "session_id"])
+        }
+        work = []
+        for key, place in placed.items():
+            row = rows[key]
+            labelled = [item for item in found.get(key, []) if item["space"] == row["space"]]
+            work.append(SessionJob(row, labelled, self.names, grid, place, self.settings, self.out))
+        outcomes = self._run(keep_session, work, "preparing sessions")
+        made = self._some(self.log.take(list(placed), outcomes))
+        for key, record in made.items():
+            self.log.remark(key, record["remarks"])
+        return made
 
-def _to_grid(scan: Scan, grid: Grid, brain: Mask) -> tuple[NDArray[np.float16], float]:
-    """A scan on the grid as float16 with its scale: the 99.9th percentile of the brain is 1."""
-    # Turned first, so that axis n of the scan is axis n of the grid.
-    data, source = to_ras(scan.data, scan.grid.affine)
-    # Without a smoothing as wide as the new voxels, coarse sampling would alias.
-    ratio = np.array(grid.spacing) / np.array(source.spacing)
-    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / 2.355
-    if (ratio > 1.01).any():
-        data = ndimage.gaussian_filter(data, sigma)
-    moved = resample(data, source, grid)
-    scale = float(np.percentile(np.abs(moved[brain]), 99.9)) if brain.any() else 0.0
-    if not scale > 0:
-        raise VolumeError(f"{scan.path} shows nothing inside the brain")
-    # Far outliers would overflow float16; sixty times the brain's brightest is an artefact.
-    return np.clip(moved / scale, -60000, 60000).astype(np.float16), scale
+    def measure(
+        self, pairs: pd.DataFrame, made: Mapping[SessionKey, Any], grid: Grid
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """The pairs whose intensities could be measured, and what ``statistics.json`` holds."""
+        work = []
+        for pair in records(pairs):
+            sessions = (pair["prior_session"], pair["current_session"])
+            lost = [name for name in sessions if (pair["patient_id"], name) not in made]
+            if lost:
+                self.log.lose_pair_of(pair, lost[0])
+            else:
+                work.append(PairJob(pair, grid.spacing, self.settings, self.out))
+        measured = {}
+        for job, outcome in zip(work, self._run(statistics_of, work, "normalising"), strict=True):
+            if outcome.error is None:
+                measured[job.pair["pair_id"]] = outcome.value
+            else:
+                self.log.lose_pair(job.pair, outcome.error)
+        self._some(measured)
+        statistics = {
+            "normalisation": self.settings.normalisation,
+            "margin_mm": self.settings.margin_mm,
+            "pairs": measured,
+        }
+        return pairs[pairs["pair_id"].isin(list(measured))].reset_index(drop=True), statistics
 
+    def _run(
+        self, function: Callable[[_Item], _Value], work: Sequence[_Item], what: str
+    ) -> list[Outcome[_Value]]:
+        return run_jobs(function, work, jobs=self.jobs, progress=self.progress, what=what)
 
-def _pair_statistics(
-    pairs: Iterable[Mapping[str, Any]], grid: Grid, settings: PrepareSettings, out: Path
-) -> dict[str, Any]:
-    found = {}
-    for pair in pairs:
-        prior, current = (
-            read_prepared(session_path(out, pair["patient_id"], pair[role]))
-            for role in ("prior_session", "current_session")
-        )
-        try:
-            found[pair["pair_id"]] = session_pair_statistics(
-                prior,
-                current,
-                grid.spacing,
-                normalisation=settings.normalisation,
-                margin_mm=settings.margin_mm,
-            )
-        except VolumeError as error:
-            raise VolumeError(f"{pair['pair_id']}: {error}") from error
-    return {
-        "normalisation": settings.normalisation,
-        "margin_mm": settings.margin_mm,
-        "pairs": found,
-    }
-
-
-def _is_made(path: Path, key: str) -> bool:
-    try:
-        return path.is_file() and bool(read_details(path)["key"] == key)
-    except CheckpointError:
-        return False
-
-
-def _input_key(
-    row: Mapping[str, Any],
-    segmentations: list[dict[Any, Any]],
-    names: tuple[str, ...],
-    grid: Grid,
-    settings: PrepareSettings,
-) -> str:
-    """A hash of the files (use, name, size, change time), the grid and the settings."""
-    paths = [([name], row[name]) for name in (*names, "brain_mask") if row.get(name)]
-    for item in segmentations:
-        path = Path(item["path"])
-        uses = [item["source"], item["scheme"]]
-        paths += [(uses, str(path)), (uses, str(path.with_name(MEASURED_VOLUMES)))]
-    files = []
-    for use, name in paths:
-        status = Path(name).stat() if Path(name).is_file() else None
-        files.append([use, name, status and status.st_size, status and status.st_mtime_ns])
-    made_from = [FORMAT, files, grid.shape, grid.affine.tolist(), asdict(settings)]
-    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    def _some(self, values: dict[Any, _Value]) -> dict[Any, _Value]:
+        if not values:
+            raise UnfinishedError(f"nothing could be prepared; {self.log.first_failure()}")
+        return values

@@ -71,7 +71,8 @@ def tissue_features(
     if tissue.sum() < LEAST_VOXELS:
         return None
     values = channels[:, tissue].astype(np.float64)
-    return np.concatenate([values.mean(axis=1), values.std(axis=1), np.median(values, axis=1)])
+    found = [values.mean(axis=1), values.std(axis=1), np.median(values, axis=1)]
+    return np.asarray(np.concatenate(found), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,12 @@ A store is a folder::
     store.json                      grid, sequences, settings; written last: marks a whole store
     sessions/PATIENT/SESSION.safetensors
     sessions.csv  segmentations.csv  pairs.csv  exclusions.csv
+    sessions/PATIENT/SESSION.json   the file's checksum, volumes and remarks
     volumes.csv                     ml of each region, counted on the segmentation's own grid
     statistics.json                 intensity statistics of every pair and sequence
+    checksums.json                  SHA-256 of every session file
+    problems.csv                    sessions and pairs that failed, and remarks on others
+    alignment/                      what registration found, step by step; transforms/ for others
 
 A session file holds each sequence as float16 (i, j, k), scaled but not normalised (normalisation
 belongs to the pair), ``brain`` and ``segmentation/SOURCE`` as uint8. No pickle anywhere.
@@ -17,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,7 @@ from xrano.errors import CheckpointError, ManifestError, UnknownNameError
 from xrano.geometry import Grid, as_shape
 from xrano.types import Labels, Mask
 
-FORMAT = 1
+FORMAT = 2
 """Version of the store's layout."""
 
 
@@ -53,6 +57,11 @@ class PreparedSession:
     scale: Mapping[str, float]
     key: str = ""
     """Hash of the input files and settings that the session was made from."""
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Sequence to its file's name, shape, affine and ``to_common``, the matrix from the file's
+    world to that of the store: what carries a map back to the scan."""
+    alignment: Mapping[str, Any] = field(default_factory=dict)
+    """How those matrices were found; empty if the files already lay in one space."""
 
 
 def write_prepared(path: Path, session: PreparedSession, grid: Grid) -> None:
@@ -71,6 +80,8 @@ def write_prepared(path: Path, session: PreparedSession, grid: Grid) -> None:
         "schemes": {source: scheme for source, (_, scheme) in session.segmentations.items()},
         "scale": dict(session.scale),
         "key": session.key,
+        "sources": {name: dict(source) for name, source in session.sources.items()},
+        "alignment": dict(session.alignment),
     }
     metadata = {"xrano": json.dumps(details, sort_keys=True)}
     write_atomically(path, lambda temporary: save_file(arrays, temporary, metadata=metadata))
@@ -125,6 +136,8 @@ def read_prepared(path: Path, sequences: tuple[str, ...] | None = None) -> Prepa
             },
             scale=details["scale"],
             key=details["key"],
+            sources=details.get("sources", {}),
+            alignment=details.get("alignment", {}),
         )
 
 

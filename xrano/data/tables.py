@@ -21,27 +21,31 @@ from xrano.data.cells import (
     parse_integers,
     parse_numbers,
     read_cells,
+    refuse,
     relative_path,
     require_choice,
     require_filled,
     require_unique,
     resolve_paths,
 )
-from xrano.data.label_schemes import LABEL_SCHEMES
+from xrano.data.label_schemes import EXPLICIT_EXAMPLE, LABEL_SCHEMES, label_scheme
 from xrano.data.session_order import order_by_week, require_increasing
-from xrano.errors import ManifestError
+from xrano.errors import LabelSchemeError, ManifestError, UnknownNameError
 from xrano.rano import RESPONSES, Role
 
-CLINICAL_COLUMNS = ("age", "sex", "idh", "mgmt", "survival_weeks")
-"""Years, text, text, text, weeks from the first operation to death; NaN or empty if unknown."""
+CLINICAL_COLUMNS = ("age", "sex", "idh", "mgmt", "mgmt_percent", "survival_weeks")
+"""Years, text, text, text, percent of methylation, weeks from the first operation to death; NaN or
+empty if unknown."""
 
 SESSION_COLUMNS = (
     *("dataset", "patient_id", "session_id", "order", "week", "days", "role"),
     *("rating", "rating_raw", "rating_source", "exclude_reason"),
-    *(*KNOWN_SEQUENCES, "brain_mask", "space"),
+    *(*KNOWN_SEQUENCES, "brain_mask", "brain_mask_sequence", "space"),
     *CLINICAL_COLUMNS,
 )
-SEGMENTATION_COLUMNS = ("patient_id", "session_id", "source", "scheme", "path", "space")
+SEGMENTATION_COLUMNS = (
+    *("patient_id", "session_id", "source", "scheme", "path", "space", "sequence"),
+)
 PAIR_COLUMNS = (
     *("pair_id", "patient_id", "prior_session", "current_session", "prior_week", "current_week"),
     *("reference", "response", "rating_source", "spans_surgery"),
@@ -54,6 +58,7 @@ of the cohort."""
 
 RATING_SOURCES = ("", "expert", "rule")
 _RATINGS = ("", *RESPONSES)
+_CLINICAL_NUMBERS = ("age", "mgmt_percent", "survival_weeks")
 
 
 def sequence_columns(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -91,7 +96,7 @@ def session_table(rows: Iterable[Mapping[Any, object]]) -> pd.DataFrame:
     for column in frame.columns:
         if column in ("order", "week", "days"):
             frame[column] = frame[column].astype("int64")
-        elif column in ("age", "survival_weeks"):
+        elif column in _CLINICAL_NUMBERS:
             frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
         else:
             frame[column] = frame[column].fillna("").astype(str)
@@ -99,7 +104,22 @@ def session_table(rows: Iterable[Mapping[Any, object]]) -> pd.DataFrame:
     return frame[[*SESSION_COLUMNS, *further]]
 
 
-def read_sessions(path: str | PathLike[str], *, sequences: Sequence[str] = ()) -> pd.DataFrame:
+def segmentation_table(rows: Iterable[Mapping[Any, object]]) -> pd.DataFrame:
+    """A segmentations table from rows: every column there, in order, all of them strings."""
+    frame = pd.DataFrame(list(rows))
+    for column in SEGMENTATION_COLUMNS:
+        if column not in frame:
+            frame[column] = ""
+    further = [column for column in frame if column not in SEGMENTATION_COLUMNS]
+    return frame[[*SEGMENTATION_COLUMNS, *further]].fillna("").astype("str")
+
+
+def read_sessions(
+    path: str | PathLike[str],
+    *,
+    sequences: Sequence[str] = (),
+    roots: Sequence[Path] | None = None,
+) -> pd.DataFrame:
     """Read ``sessions.csv``, one row a session.
 
     ``patient_id``, ``session_id``, ``week``, ``rating`` and at least one sequence are needed. Of
@@ -110,6 +130,8 @@ def read_sessions(path: str | PathLike[str], *, sequences: Sequence[str] = ()) -
         path: the CSV file.
         sequences: columns that must be there beyond the known ones (``ADC``). Without being named,
             columns are found as :func:`sequence_columns` says.
+        roots: folders that every image must lie in; by default it may lie anywhere (see
+            :func:`~xrano.data.datasets.manifest.read_index` for tables from others).
 
     Returns:
         :data:`SESSION_COLUMNS`, then further columns; sorted by patient and order.
@@ -117,7 +139,8 @@ def read_sessions(path: str | PathLike[str], *, sequences: Sequence[str] = ()) -
     Raises:
         ManifestError: naming file, line, column and value, if the file is missing or no CSV, lacks
             a column, or holds an unknown rating, role, rating source or space, a week that is no
-            integer, an empty or repeated session, or weeks that fall along the order.
+            integer, an empty or repeated session, weeks that fall along the order, or an image
+            outside of the roots.
     """
     path = Path(path)
     frame = read_cells(path, ("patient_id", "session_id", "week", "rating", *sequences))
@@ -135,9 +158,10 @@ def read_sessions(path: str | PathLike[str], *, sequences: Sequence[str] = ()) -
         ("role", tuple(Role)),
         ("rating_source", RATING_SOURCES),
         ("space", SPACES),
+        ("brain_mask_sequence", ("", *images)),
     ):
         require_choice(path, frame, column, choices)
-    resolve_paths(path, frame, [*images, "brain_mask"])
+    resolve_paths(path, frame, [*images, "brain_mask"], roots)
     frame = session_table(frame.to_dict("records"))
     frame = frame.sort_values(["patient_id", "order"], kind="stable", ignore_index=True)
     require_increasing(path, frame)
@@ -160,31 +184,46 @@ def _fill_sessions(path: Path, frame: pd.DataFrame) -> None:
     for column in SESSION_COLUMNS:
         if column not in frame:
             frame[column] = ""
-    for column in ("age", "survival_weeks"):
+    for column in _CLINICAL_NUMBERS:
         parse_numbers(path, frame, column)
 
 
-def read_segmentations(path: str | PathLike[str]) -> pd.DataFrame:
+def read_segmentations(
+    path: str | PathLike[str], *, roots: Sequence[Path] | None = None
+) -> pd.DataFrame:
     """Read ``segmentations.csv``, one row a segmentation; a session can have several or none.
+
+    Args:
+        path: the CSV file.
+        roots: as for :func:`read_sessions`.
 
     Returns:
         :data:`SEGMENTATION_COLUMNS`, then further columns. ``space`` is ``native`` where missing.
 
     Raises:
         ManifestError: if the file is missing or no CSV, lacks a column, or holds an unknown scheme
-            or space, no path, or one source twice for a session.
+            or space, no path, one outside of the roots, or one source twice for a session.
     """
     path = Path(path)
-    frame = read_cells(path, SEGMENTATION_COLUMNS[:-1])
+    frame = read_cells(path, ("patient_id", "session_id", "source", "scheme", "path"))
     if "space" not in frame:
         frame["space"] = "native"
     require_unique(path, frame, ("patient_id", "session_id", "source"))
     require_filled(path, frame, ("path",))
-    require_choice(path, frame, "scheme", LABEL_SCHEMES)
+    _require_schemes(path, frame)
     require_choice(path, frame, "space", SPACES)
-    resolve_paths(path, frame, ["path"])
-    further = [column for column in frame if column not in SEGMENTATION_COLUMNS]
-    return frame[[*SEGMENTATION_COLUMNS, *further]]
+    resolve_paths(path, frame, ["path"], roots)
+    return segmentation_table(frame.to_dict("records"))
+
+
+def _require_schemes(path: Path, frame: pd.DataFrame) -> None:
+    for row, scheme in enumerate(frame["scheme"]):
+        try:
+            label_scheme(scheme)
+        except (LabelSchemeError, UnknownNameError) as error:
+            cause = f" ({error})" if "=" in scheme else ""
+            needed = f"one of: {', '.join(sorted(LABEL_SCHEMES))}, or a map such as "
+            refuse(path, row, "scheme", scheme, f"{needed}{EXPLICIT_EXAMPLE}{cause}")
 
 
 def read_pairs(path: str | PathLike[str]) -> pd.DataFrame:
@@ -213,6 +252,11 @@ def read_exclusions(path: str | PathLike[str]) -> pd.DataFrame:
         ManifestError: if the file is missing or no CSV, or lacks a column.
     """
     return read_cells(Path(path), EXCLUSION_COLUMNS)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def write_table(path: str | PathLike[str], frame: pd.DataFrame) -> None:

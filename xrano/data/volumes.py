@@ -6,7 +6,7 @@ them. A trailing axis of size 1 is dropped.
 
 from __future__ import annotations
 
-import zlib
+import warnings
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,29 +14,16 @@ from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from xrano.data.label_schemes import check_labels, label_scheme
-from xrano.errors import GridMismatchError, VolumeError
-from xrano.geometry import Grid, require_same_grid
+from xrano.data.nifti_files import read_nifti
+from xrano.errors import VolumeError, XranoWarning
+from xrano.geometry import Grid, ras_grid, require_same_grid
 from xrano.types import Labels, Mask
 
 LABEL_TOLERANCE = 1e-3
 """Masks saved as floats, scaled or resampled, may miss their integer by this much."""
-
-_BROKEN = (
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    OverflowError,
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-)
 
 
 class Located(Protocol):
@@ -80,20 +67,27 @@ class MaskVolume:
     path: Path
 
 
-def read_scan(path: str | PathLike[str]) -> Scan:
+def read_scan(path: str | PathLike[str], *, affine_from: str = "sform") -> Scan:
     """Read an image.
 
     Args:
         path: a ``.nii`` or ``.nii.gz`` file.
+        affine_from: as for :func:`~xrano.data.affines.choose_affine`.
 
     Returns:
-        The scan; no value of it is NaN or infinite, and some value is not zero.
+        The scan; no value of it is NaN or infinite, and some value is not zero. Negative values
+        are as good as any.
+
+    Warns:
+        XranoWarning: if the file's two affines disagree, or many voxels sit at the largest value
+            that its integers can hold.
 
     Raises:
         VolumeError: if the file is missing, cut off or broken, not NIfTI, not three-dimensional,
             not of real numbers, holds NaN or infinite voxels, or zeros only.
     """
-    image, values, grid = _read(path)
+    image, values, grid = read_nifti(path, affine_from)
+    _warn_if_saturated(values, image, path)
     with np.errstate(over="ignore"):
         data = np.asarray(values, dtype=np.float32)
     _require_finite(data, path)
@@ -102,13 +96,16 @@ def read_scan(path: str | PathLike[str]) -> Scan:
     return Scan(data, grid, image, Path(path))
 
 
-def read_labels(path: str | PathLike[str], scheme: str) -> Segmentation:
+def read_labels(
+    path: str | PathLike[str], scheme: str, *, affine_from: str = "sform"
+) -> Segmentation:
     """Read a segmentation. It may be empty: a complete response leaves nothing to label.
 
     Args:
         path: a ``.nii`` or ``.nii.gz`` file; floats within 0.001 of an integer are rounded.
         scheme: what its labels mean, a name in
             :data:`~xrano.data.label_schemes.LABEL_SCHEMES`.
+        affine_from: as for :func:`read_scan`.
 
     Raises:
         VolumeError: as for :func:`read_scan`, and if a value is not an integer.
@@ -116,24 +113,27 @@ def read_labels(path: str | PathLike[str], scheme: str) -> Segmentation:
         UnknownNameError: if the scheme is unknown.
     """
     label_scheme(scheme)
-    _, values, grid = _read(path)
+    _, values, grid = read_nifti(path, affine_from)
     labels = _integers(values, path)
     check_labels(labels, scheme, str(path))
     return Segmentation(labels.astype(np.uint8), scheme, grid, Path(path))
 
 
-def read_mask(path: str | PathLike[str], *, allow_empty: bool = False) -> MaskVolume:
+def read_mask(
+    path: str | PathLike[str], *, allow_empty: bool = False, affine_from: str = "sform"
+) -> MaskVolume:
     """Read a mask: what is not 0 belongs to it (tools write 1 or 255).
 
     Args:
         path: a ``.nii`` or ``.nii.gz`` file; floats within 0.001 of an integer are rounded.
         allow_empty: whether a mask without a voxel is fine (a lesion) or not (a brain).
+        affine_from: as for :func:`read_scan`.
 
     Raises:
         VolumeError: as for :func:`read_scan`; if a value is not a non-negative integer, so that a
             probability map is not taken for a mask; if the mask is empty and may not be.
     """
-    _, values, grid = _read(path)
+    _, values, grid = read_nifti(path, affine_from)
     labels = _integers(values, path)
     if labels.min() < 0:
         raise VolumeError(f"{path}: a mask holds 0 and positive values, found {labels.min()}")
@@ -144,44 +144,40 @@ def read_mask(path: str | PathLike[str], *, allow_empty: bool = False) -> MaskVo
 
 
 def require_on_grid(volume: Located, reference: Located) -> None:
-    """Refuse two volumes of different shape or affine.
+    """Refuse two volumes whose voxels do not lie at the same places of the world.
+
+    The order of a file's axes may differ: it is the world that counts.
 
     Raises:
         GridMismatchError: naming both files with their shapes and affines.
     """
-    require_same_grid(
-        volume.grid, reference.grid, a_name=str(volume.path), b_name=str(reference.path)
-    )
+    if not ras_grid(volume.grid).matches(ras_grid(reference.grid)):
+        require_same_grid(
+            volume.grid, reference.grid, a_name=str(volume.path), b_name=str(reference.path)
+        )
 
 
-def _read(path: str | PathLike[str]) -> tuple[nib.Nifti1Image, NDArray[Any], Grid]:
-    """Image, array of exactly three axes in stored precision, and grid."""
-    path = Path(path)
-    if not path.is_file():
-        raise VolumeError(f"{path} does not exist; a .nii or .nii.gz file is needed")
-    try:
-        image = nib.load(path)
-        # NIfTI-1 and 2 in one file; other formats know no sform, and some no handedness.
-        if not isinstance(image, nib.Nifti1Image):
-            raise VolumeError(f"{path} is a {type(image).__name__}; a NIfTI file is needed")
-        shape = image.shape
-        if len(shape) < 3 or any(size != 1 for size in shape[3:]):
-            raise VolumeError(f"{path} has shape {shape}; one volume of three axes is needed")
-        i, j, k = shape[:3]
-        values = np.asanyarray(image.dataobj).reshape((i, j, k))
-        grid = Grid((i, j, k), image.affine)
-    except (VolumeError, MemoryError):
-        raise
-    except GridMismatchError as error:
-        raise VolumeError(f"{path}: {error}") from error
-    except _BROKEN as error:
-        raise VolumeError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); the file may be cut off "
-            "or broken: copy it again"
-        ) from error
-    if values.dtype.kind not in "biuf":
-        raise VolumeError(f"{path} holds {values.dtype} voxels; real numbers are needed")
-    return image, values, grid
+SATURATED_SHARE = 1e-3
+"""With more of the voxels that are not 0 at an integer type's largest value, a scan is clipped."""
+
+
+def _warn_if_saturated(
+    values: NDArray[Any], image: nib.Nifti1Image, path: str | PathLike[str]
+) -> None:
+    stored = image.get_data_dtype()
+    if stored.kind not in "iu" or not values.size:
+        return
+    stored_as: Any = image.dataobj
+    slope, intercept = stored_as.slope, stored_as.inter
+    ceiling = np.iinfo(stored).max * slope + intercept
+    share = int(np.count_nonzero(values == ceiling)) / max(1, int(np.count_nonzero(values)))
+    if share > SATURATED_SHARE:
+        warnings.warn(
+            f"{path}: {share:.1%} of the voxels sit at {ceiling:g}, the largest value of "
+            f"{stored}; the scan is clipped there",
+            XranoWarning,
+            stacklevel=3,
+        )
 
 
 def _require_finite(values: NDArray[Any], path: str | PathLike[str]) -> None:

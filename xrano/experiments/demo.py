@@ -88,7 +88,8 @@ def make_store(out: Path, settings: PhantomSettings, progress: Progress) -> None
     if (out / "store" / "store.json").is_file():
         return
     index_cohort(out / "phantom", out / "index")
-    prepare_index(out / "index", out / "store", PrepareSettings(), progress=progress)
+    cohort = prepare_index(out / "index", out / "store", PrepareSettings(), progress=progress)
+    cohort.require_whole()
 
 
 def demo_config(store: Path, seed: int) -> RunConfig:

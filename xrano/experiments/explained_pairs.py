@@ -16,15 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
+from matplotlib.figure import Figure
 
 from xrano.atomic_files import write_json
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
-from xrano.errors import VolumeError
 from xrano.experiments.panels import explanation_panel
+from xrano.experiments.scan_panel import scan_panel
+from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.explain import Explainer, Explanation
-from xrano.geometry import image_grid
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.training.run import Run
@@ -41,6 +41,7 @@ def explain_pairs(
     settings: AttributionSettings | None = None,
     save_maps: bool = True,
     panel: dict[str, Any] | None = None,
+    scan: str = "",
     progress: Progress = quiet,
 ) -> list[Path]:
     """Explain pairs of a run's store, each by the network that never saw its patient.
@@ -56,6 +57,8 @@ def explain_pairs(
         settings: of the methods.
         save_maps: whether to write maps besides panels.
         panel: options of :func:`xrano.viz.panel.case_panel`.
+        scan: sequence of the current scan whose own file maps are saved on and drawn over; the
+            network's first, and a panel on the store's grid, if not given.
         progress: how to show progress.
 
     Returns:
@@ -75,11 +78,11 @@ def explain_pairs(
                 load_pair(run.store, row, run.layout),
                 explainer,
                 out,
-                reference=reference_scan(run, row),
+                place=scan_place(run, row, scan),
                 target=target,
                 settings=settings or AttributionSettings(),
                 save_maps=save_maps,
-                panel=panel or {},
+                panel={**(panel or {}), **({"scan": scan} if scan else {})},
             )
         )
     return panels
@@ -99,20 +102,12 @@ def explainers_by_fold(
     }
 
 
-def reference_scan(run: Run, row: dict[str, Any]) -> Path | None:
-    """The current scan's own file, on whose grid maps are saved; ``None`` if it is gone."""
-    sessions = run.store.sessions.set_index(["patient_id", "session_id"])
-    session = sessions.loc[(row["patient_id"], row["current_session"])]
-    found = [Path(session[name]) for name in run.layout.sequences if session[name]]
-    return next((path for path in found if path.is_file()), None)
-
-
 def write_explanation(
     pair: PairVolumes,
     explainer: Explainer,
     out: Path,
     *,
-    reference: Path | None,
+    place: ScanPlace | None,
     target: str,
     settings: AttributionSettings,
     save_maps: bool,
@@ -138,13 +133,21 @@ def write_explanation(
     explanation = explainer.explain(pair, target)
     if save_maps:
         for attribution in explanation.maps:
-            save_on_scan(attribution, reference, out / "maps")
-    save_figure(explanation_panel(explanation, **panel), picture)
+            save_on_scan(attribution, place, out / "maps")
+    save_figure(_panel(explanation, place, panel), picture)
     write_json(record, {**_summary(explanation), **asked, "key": key})
     return picture
 
 
-def save_on_scan(attribution: AttributionMap, reference: Path | None, folder: Path) -> Path:
+def _panel(explanation: Explanation, place: ScanPlace | None, options: dict[str, Any]) -> Figure:
+    """The panel, on the store's grid or, if a scan is named in the options, on the scan's own."""
+    options = dict(options)
+    if not options.pop("scan", "") or place is None:
+        return explanation_panel(explanation, **options)
+    return scan_panel(explanation, place, **options)
+
+
+def save_on_scan(attribution: AttributionMap, place: ScanPlace | None, folder: Path) -> Path:
     """Save a map on the grid of a scan file, or on its own if there is none.
 
     A coarse map is saved on its own grid of cells as well: that file is the one to score.
@@ -152,15 +155,12 @@ def save_on_scan(attribution: AttributionMap, reference: Path | None, folder: Pa
     Raises:
         VolumeError: if the scan cannot be read.
     """
-    if reference is None or attribution.coarse:
+    if place is None or attribution.coarse:
         path = attribution.save(folder)
-    if reference is None:
+    if place is None:
         return path
-    try:
-        image: Any = nib.load(reference)
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
-        raise VolumeError(f"cannot read {reference}: {error}") from error
-    return attribution.resample_to(image_grid(image)).save(folder, reference=image)
+    moved, image = place.onto_scan(attribution)
+    return moved.save(folder, reference=image)
 
 
 def _summary(explanation: Explanation) -> dict[str, Any]:

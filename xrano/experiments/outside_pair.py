@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,13 @@ from xrano.data.pair_volumes import (
     unpack_statistics,
 )
 from xrano.data.pairs import pair_id as make_pair_id
-from xrano.data.prepare import prepare_session
+from xrano.data.prepare_session import prepare_session
+from xrano.data.prepare_settings import PrepareSettings
+from xrano.data.session_placement import place_sessions
 from xrano.data.store import PreparedSession
 from xrano.errors import ConfigError, ManifestError, VolumeError
 from xrano.experiments.explained_pairs import explainers_by_fold, write_explanation
+from xrano.experiments.scan_place import place_in_session
 from xrano.training.run import Run
 
 
@@ -34,10 +36,12 @@ def explain_outside(
     settings: AttributionSettings | None = None,
     save_maps: bool = True,
     panel: dict[str, Any] | None = None,
+    scan: str = "",
 ) -> Path:
     """Explain two session folders; the patient must not be one that the network has seen.
 
-    The images must lie in the space of the run's store (LUMIERE's atlas for a LUMIERE run).
+    For a store of images in an atlas they must lie in that atlas (LUMIERE's for a LUMIERE run);
+    for a store of scans as they came from the scanner they are registered as its own were.
 
     Args:
         run: the run.
@@ -49,6 +53,7 @@ def explain_outside(
         settings: of the methods.
         save_maps: whether to write maps besides the panel.
         panel: options of :func:`xrano.viz.panel.case_panel`.
+        scan: as for :func:`~xrano.experiments.explained_pairs.explain_pairs`.
 
     Returns:
         The panel.
@@ -58,10 +63,11 @@ def explain_outside(
             brain does not lie in the field of view of the run's store.
     """
     patient = _patient(run, prior, current)
-    sessions = [_session(run, Path(folder), patient) for folder in (prior, current)]
-    if sessions[0].session_id == sessions[1].session_id:
-        sessions[0] = replace(sessions[0], session_id=f"{sessions[0].session_id}-prior")
-    pair = _pair(run, sessions[0], sessions[1])
+    rows = [_row(run, Path(folder), patient) for folder in (prior, current)]
+    if rows[0]["session_id"] == rows[1]["session_id"]:
+        rows[0]["session_id"] += "-prior"
+    sessions = _sessions(run, rows, Path(out))
+    pair, statistics = _pair(run, sessions[0], sessions[1])
     explainers = explainers_by_fold(run, [patient], methods, settings)
     if target == "response":
         raise ConfigError("two sessions outside a cohort have no response to explain")
@@ -69,11 +75,17 @@ def explain_outside(
         pair,
         next(iter(explainers.values())),
         out,
-        reference=Path(_files(run, Path(current))[run.layout.sequences[0]]),
+        place=place_in_session(
+            sessions[1],
+            rows[1],
+            statistics["current"],
+            scan or run.layout.sequences[0],
+            PrepareSettings(**run.store.settings).affine_from,
+        ),
         target=target,
         settings=settings or AttributionSettings(),
         save_maps=save_maps,
-        panel=panel or {},
+        panel={**(panel or {}), **({"scan": scan} if scan else {})},
     )
 
 
@@ -101,7 +113,7 @@ def _patient(run: Run, prior: Path, current: Path) -> str:
 
 
 def _files(run: Run, folder: Path) -> dict[str, str]:
-    files = read_session_directory(folder)
+    files = read_session_directory(folder, space=_space(run))
     missing = [name for name in run.layout.sequences if not files["sequences"].get(name)]
     if missing:
         raise VolumeError(
@@ -111,29 +123,59 @@ def _files(run: Run, folder: Path) -> dict[str, str]:
     return {name: str(path) for name, path in files["sequences"].items()}
 
 
-def _session(run: Run, folder: Path, patient: str) -> PreparedSession:
-    files = read_session_directory(folder)
-    row: dict[str, Any] = {
+def _row(run: Run, folder: Path, patient: str) -> dict[str, Any]:
+    """The folder as a row of a sessions table, with its segmentation beside."""
+    files = read_session_directory(folder, space=_space(run))
+    return {
+        **dict.fromkeys(run.layout.sequences, ""),
         **_files(run, folder),
         "patient_id": patient,
         "session_id": folder.resolve().name,
         "brain_mask": str(files["brain_mask"]),
+        "space": _space(run),
+        "segmentation": files["segmentation"],
+        "scheme": files["scheme"],
     }
-    labelled: list[dict[Any, Any]] = []
-    if files["segmentation"]:
-        labelled = [
-            {"source": "segmentation", "scheme": files["scheme"], "path": files["segmentation"]}
-        ]
-    session, _ = prepare_session(row, labelled, run.layout.sequences, run.store.grid)
-    if session.brain.mean() < 0.05:
-        raise ManifestError(
-            f"{folder}: hardly any brain lies in the field of view of the run's store; the images "
-            "must be in the same space as those that the network was trained on"
+
+
+def _space(run: Run) -> str:
+    return str(run.store.sessions["space"].iloc[0])
+
+
+def _sessions(run: Run, rows: list[dict[str, Any]], out: Path) -> list[PreparedSession]:
+    settings = PrepareSettings(**run.store.settings)
+    names = run.layout.sequences
+    sessions = []
+    for row, outcome in zip(rows, place_sessions(rows, names, settings, out), strict=True):
+        if outcome.value is None:
+            raise outcome.error or VolumeError(f"{row['session_id']} could not be registered")
+        labelled: list[dict[Any, Any]] = []
+        if row["segmentation"]:
+            path, scheme = row["segmentation"], row["scheme"]
+            labelled = [{"source": "segmentation", "scheme": scheme, "path": path}]
+        session, _ = prepare_session(
+            row,
+            labelled,
+            names,
+            run.store.grid,
+            to_common=outcome.value.to_common,
+            alignment=outcome.value.alignment,
+            settings=settings,
         )
-    return session
+        if session.brain.mean() < 0.05:
+            raise ManifestError(
+                f"{row['session_id']}: hardly any brain lies in the field of view of the run's "
+                "store; the images must be in the same space as those that the network was "
+                "trained on"
+            )
+        sessions.append(session)
+    return sessions
 
 
-def _pair(run: Run, prior: PreparedSession, current: PreparedSession) -> PairVolumes:
+def _pair(
+    run: Run, prior: PreparedSession, current: PreparedSession
+) -> tuple[PairVolumes, dict[str, Any]]:
+    """The pair, and the statistics that it was normalised by."""
     settings = run.store.settings
     statistics = session_pair_statistics(
         prior,
@@ -142,7 +184,7 @@ def _pair(run: Run, prior: PreparedSession, current: PreparedSession) -> PairVol
         normalisation=settings["normalisation"],
         margin_mm=settings["margin_mm"],
     )
-    return assemble_pair(
+    pair = assemble_pair(
         prior,
         current,
         run.layout,
@@ -151,3 +193,4 @@ def _pair(run: Run, prior: PreparedSession, current: PreparedSession) -> PairVol
         normalised_by=str(statistics["region"]),
         pair_id=make_pair_id(current.patient_id, prior.session_id, current.session_id),
     )
+    return pair, statistics

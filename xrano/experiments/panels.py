@@ -25,7 +25,7 @@ def explanation_panel(explanation: Explanation, *, region: str = "core", **optio
         options: those of :func:`xrano.viz.panel.case_panel`.
     """
     pair = explanation.pair
-    region, prior_mask, current_mask = _outlines(pair, region)
+    region, prior_mask, current_mask = outlines(pair, region)
     case = PanelCase(
         grid=pair.grid,
         prior={name: pair.volume(Timepoint.PRIOR, name) for name in pair.layout.sequences},
@@ -45,7 +45,8 @@ def explanation_panel(explanation: Explanation, *, region: str = "core", **optio
     return case_panel(case, explanation.maps, **options)
 
 
-def _outlines(pair: PairVolumes, region: str) -> tuple[str, Mask | None, Mask | None]:
+def outlines(pair: PairVolumes, region: str) -> tuple[str, Mask | None, Mask | None]:
+    """The region drawn, and its masks on both scans, ``None`` where there is no segmentation."""
     for prior, current, scheme in pair.segmentations.values():
         drawn = region if has_region(scheme, region) else WHOLE
         before, after = (

@@ -10,7 +10,7 @@ import pandas as pd
 from xrano.data.pair_volumes import load_pair
 from xrano.errors import ManifestError
 from xrano.experiments.cohort import masks_of, score_one
-from xrano.maps import find_maps, load_map
+from xrano.maps import find_maps, in_common_world, load_map
 from xrano.progress import Progress, quiet
 from xrano.scoring.pair_masks import PairMasks
 from xrano.scoring.score_table import score_table, write_scores
@@ -49,7 +49,7 @@ def score_saved_maps(
     masks: dict[str, PairMasks] = {}
     rows: list[dict[str, Any]] = []
     for path in progress(paths, "scoring"):
-        attribution = load_map(path)
+        attribution = in_common_world(load_map(path))
         pair_id = attribution.meta["pair_id"]
         if pair_id not in masks:
             # Maps are sorted by patient and session: one pair's masks at a time are enough.

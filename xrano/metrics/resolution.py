@@ -83,7 +83,8 @@ def mask_to_cells(mask: Mask, cam_grid: Grid, grid: Grid) -> NDArray[np.float64]
     n_cells = int(np.prod(cam_grid.shape))
     voxels = np.bincount(place.ravel(), minlength=n_cells)
     inside = np.bincount(place[mask], minlength=n_cells)
-    return (inside / np.maximum(voxels, 1)).reshape(cam_grid.shape)
+    shares: NDArray[np.float64] = inside / np.maximum(voxels, 1)
+    return shares.reshape(cam_grid.shape)
 
 
 def mass_ceiling(mask: Mask, domain: Mask, cam_grid: Grid, grid: Grid) -> float:

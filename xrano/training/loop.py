@@ -29,6 +29,7 @@ from xrano.rano import RESPONSES
 from xrano.training.checkpoint import load_resume, load_weights, save_resume, save_weights
 from xrano.training.config import RunConfig, TrainingConfig
 from xrano.training.evaluation import balanced_accuracy
+from xrano.training.prefetch import prefetched
 from xrano.training.sampling import EpochBatches, class_weights
 from xrano.training.tensorboard import scalar_writer
 
@@ -197,7 +198,7 @@ def _train_epoch(
     """Mean loss over one epoch of steps."""
     model.train()
     losses = []
-    for step, (inputs, truth, _rows) in enumerate(loader):
+    for step, (inputs, truth, _rows) in enumerate(prefetched(loader)):
         rate = learning_rate(settings, progress.epoch + step / len(loader))
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -225,7 +226,7 @@ def predict_all(model: nn.Module, loader: Any) -> tuple[Tensor, Tensor]:
     """Logits ``(n, class)`` float32 and class indices ``(n,)`` of a loader, on the CPU."""
     model.eval()
     logits, truth = [], []
-    for inputs, indices, _rows in loader:
+    for inputs, indices, _rows in prefetched(loader):
         logits.append(model(inputs).float().cpu())
         truth.append(indices.cpu())
     return torch.cat(logits), torch.cat(truth)

@@ -7,38 +7,34 @@ session name. What one has and the other lacks stays in the sessions table with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
+from xrano.data.datasets.listed_folder import ListedFolder
+from xrano.data.datasets.lumiere_cohort_tables import read_cohort_tables
 from xrano.data.datasets.lumiere_layout import (
-    ATLAS_SEGMENTATION,
-    HDGLIO_SEGMENTATION,
     SessionFiles,
-    atlas_images,
-    find_imaging,
-    holds_images,
-    image_file,
+    SessionKey,
+    list_sessions,
+    ordered_sessions,
     parse_session_name,
     read_session_directory,
-    session_folders,
 )
-from xrano.data.datasets.lumiere_tables import (
-    COMPLETENESS_FILES,
-    DEMOGRAPHICS_FILES,
-    RATING_FILES,
-    ExpertRating,
-    SessionKey,
-    find_table,
-    read_completeness,
-    read_demographics,
-    read_ratings,
+from xrano.data.datasets.lumiere_matching import disjoint_patients, match_ratings
+from xrano.data.datasets.lumiere_sources import (
+    SOURCE_SPACES,
+    session_images,
+    session_segmentations,
+    source_notes,
 )
+from xrano.data.datasets.lumiere_tables import ExpertRating, merge_ratings
 from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
-from xrano.data.pairs import ExclusionReason
+from xrano.data.exclusions import ExclusionReason
 from xrano.data.tables import SEGMENTATION_COLUMNS, session_table
-from xrano.errors import ManifestError, UnknownNameError
+from xrano.errors import UnknownNameError
 from xrano.rano import Role
 
 __all__ = [
@@ -51,8 +47,8 @@ __all__ = [
     "read_session_directory",
 ]
 
-IMAGE_SOURCES = ("atlas",)
-"""``atlas``: DeepBraTumIA's skull-stripped images, all of them on one 1 mm grid in MNI152 space."""
+IMAGE_SOURCES = tuple(SOURCE_SPACES)
+"""Which images are taken; see :data:`~xrano.data.datasets.lumiere_sources.SOURCE_SPACES`."""
 
 DUPLICATES = ("exclude", "last", "first")
 """What to do where a session has two different ratings."""
@@ -64,10 +60,12 @@ def read_lumiere(
     """Read a copy of LUMIERE, or anything in its layout.
 
     A rating of ``week-WWW`` that no session bears goes to ``week-WWW-K`` if that is the only
-    session of the week without a rating; the extra column ``rating_match`` then says ``suffix``
+    session of the week without a rating; the further column ``rating_match`` then says ``suffix``
     (``name`` otherwise). Sessions that only the rating or the completeness table names are kept
-    with ``exclude_reason`` ``no_images``; a session without atlas images keeps its row with empty
-    paths.
+    with ``exclude_reason`` ``no_images``; a session without images of the source keeps its row
+    with empty paths. Where all rated and all imaged weeks of a patient differ, no rating is laid
+    to any scan: both kinds of rows get ``disjoint_dates``, and ``exclude_detail`` names them.
+    ``weeks_since_first`` counts from the patient's first session with images.
 
     Args:
         root: the folder ``Imaging``, one above it, or one patient's folder in it. The CSV files
@@ -77,12 +75,13 @@ def read_lumiere(
             the ``last`` or the ``first`` rating in the file.
 
     Returns:
-        ``(sessions, segmentations)``, sorted by patient, week and suffix. Segmentations are
-        ``deepbratumia`` on the atlas grid and ``hdglio`` on a grid of each session.
+        ``(sessions, segmentations)``, sorted by patient, week and suffix; which segmentations,
+        says :func:`~xrano.data.datasets.lumiere_sources.session_segmentations`.
+        ``sessions.attrs["notes"]`` lists in words what is odd about the copy and was not refused.
 
     Raises:
-        ManifestError: naming the file, if there is no tree or no rating table, or a table holds
-            what it must not.
+        ManifestError: naming the file, if there is no tree or no rating table, or a table or the
+            tree holds what it must not.
         UnknownNameError: if image_source or duplicates is unknown.
     """
     if image_source not in IMAGE_SOURCES:
@@ -90,115 +89,94 @@ def read_lumiere(
     if duplicates not in DUPLICATES:
         raise UnknownNameError("way with duplicate ratings", duplicates, DUPLICATES)
     root = Path(root).absolute()
-    imaging = find_imaging(root)
-    folders = {key: folder for key, folder in session_folders(root).items() if holds_images(folder)}
-    ratings, listed, clinical = _read_tables(root, imaging, duplicates)
-    if root.parent == imaging:
-        # One patient's folder was asked for; what the tables say of others is no gap.
-        ratings = {key: rating for key, rating in ratings.items() if key[0] == root.name}
-        listed = [key for key in listed if key[0] == root.name]
-    matches = _match(ratings, folders)
-    keys = {*folders, *matches.values(), *listed}
-    rated = {session: (ratings[key], key) for key, session in matches.items()}
-    rows = [
-        _session(key, position, folders.get(key), rated.get(key), clinical.get(key[0], {}))
-        for key, position in _ordered(keys)
-    ]
-    segmentations = [row for key, _ in _ordered(folders) for row in _segmentations(key, folders)]
-    return session_table(rows), pd.DataFrame(
-        segmentations, columns=list(SEGMENTATION_COLUMNS), dtype="str"
+    tree = list_sessions(root)
+    notes = list(tree.notes)
+    files, tables = tree.sessions, read_cohort_tables(root, notes)
+    ratings = merge_ratings(tables.ratings, duplicates)
+    matches = match_ratings(ratings, files)
+    disjoint = disjoint_patients(ratings, files)
+    keys = {*files, *matches.values(), *tables.listed}
+    rated = {session: key for key, session in matches.items()}
+    firsts = _first_weeks(files)
+    rows = []
+    for key, order in ordered_sessions(keys):
+        name = rated.get(key)
+        row = _Row(key, order, files.get(key), ratings[name] if name else None, name or key)
+        if disjoint.get(key[0]) and (row.files or row.rating):
+            row = replace(row, disjoint=disjoint[key[0]])
+        clinical = tables.clinical.get(key[0], {})
+        rows.append(row.cells(image_source, firsts.get(key[0]), clinical))
+    sessions = session_table(rows)
+    sessions.attrs["notes"] = [*notes, *source_notes(files, image_source), *_notes(sessions)]
+    found = (
+        {"patient_id": key[0], "session_id": key[1], **item}
+        for key, _ in ordered_sessions(files)
+        for item in session_segmentations(files[key], image_source)
     )
+    columns = list(dict.fromkeys([*SEGMENTATION_COLUMNS, "sequence"]))
+    return sessions, pd.DataFrame(list(found), columns=columns, dtype="str")
 
 
-def _read_tables(
-    root: Path, imaging: Path, duplicates: str
-) -> tuple[dict[SessionKey, ExpertRating], list[SessionKey], dict[str, dict[str, object]]]:
-    """Ratings, sessions named as complete, and clinical data, from the nearest files."""
-    places = list(dict.fromkeys([imaging, imaging.parent, root, imaging.parent.parent]))
-    ratings = find_table(places, RATING_FILES)
-    if ratings is None:
-        raise ManifestError(
-            f"no table of ratings, such as LUMIERE-ExpertRating-v202211.csv or ratings.csv, in "
-            f"{', '.join(str(place) for place in places)}"
-        )
-    completeness = find_table(places, COMPLETENESS_FILES)
-    demographics = find_table(places, DEMOGRAPHICS_FILES)
-    return (
-        read_ratings(ratings, duplicates),
-        read_completeness(completeness) if completeness else [],
-        read_demographics(demographics) if demographics else {},
-    )
+def _first_weeks(files: Iterable[SessionKey]) -> dict[str, int]:
+    firsts: dict[str, int] = {}
+    for patient, name in files:
+        week, _ = parse_session_name(name)
+        firsts[patient] = min(week, firsts.get(patient, week))
+    return firsts
 
 
-def _match(
-    ratings: Iterable[SessionKey], folders: Mapping[SessionKey, Path]
-) -> dict[SessionKey, SessionKey]:
-    """The session that each rated name belongs to; its own name if there is no such session."""
-    rated = set(ratings)
-    matches: dict[SessionKey, SessionKey] = {}
-    for patient, name in rated:
-        week, suffix = parse_session_name(name)
-        candidates = [
-            key
-            for key in folders
-            if key[0] == patient and key not in rated and parse_session_name(key[1])[0] == week
-        ]
-        unnamed = (patient, name) not in folders and suffix == 0
-        fits = unnamed and len(candidates) == 1
-        matches[patient, name] = candidates[0] if fits else (patient, name)
-    return matches
+@dataclass(frozen=True)
+class _Row:
+    """One session of tree or tables; ``rated_as`` is its name in the rating table."""
 
+    key: SessionKey
+    order: int
+    files: ListedFolder | None
+    rating: ExpertRating | None
+    rated_as: SessionKey
+    disjoint: str = ""
 
-def _ordered(keys: Iterable[SessionKey]) -> Iterable[tuple[SessionKey, int]]:
-    """Sessions by patient, week and suffix, with their position among the patient's."""
-    position: dict[str, int] = {}
-    for key in sorted(keys, key=lambda key: (key[0], parse_session_name(key[1]))):
-        position[key[0]] = position.get(key[0], -1) + 1
-        yield key, position[key[0]]
-
-
-def _session(
-    key: SessionKey,
-    order: int,
-    folder: Path | None,
-    rated: tuple[ExpertRating, SessionKey] | None,
-    clinical: Mapping[str, object],
-) -> dict[str, object]:
-    week, _ = parse_session_name(key[1])
-    rating = rated[0] if rated else ExpertRating("", str(Role.UNKNOWN), "", "")
-    return {
-        "dataset": "lumiere",
-        "patient_id": key[0],
-        "session_id": key[1],
-        "order": order,
-        "week": week,
-        "days": 7 * week,
-        "role": rating.role,
-        "rating": rating.rating,
-        "rating_raw": rating.raw,
-        "rating_source": "expert" if rating.rating else "",
-        "exclude_reason": rating.exclude_reason if folder else str(ExclusionReason.NO_IMAGES),
-        **(atlas_images(folder) if folder else {}),
-        "space": "atlas",
-        **clinical,
-        "rating_match": "" if rated is None else "name" if rated[1] == key else "suffix",
-    }
-
-
-def _segmentations(key: SessionKey, folders: Mapping[SessionKey, Path]) -> list[dict[str, str]]:
-    patient, session = key
-    return [
-        {
-            "patient_id": patient,
-            "session_id": session,
-            "source": source,
-            "scheme": f"lumiere-{source}",
-            "path": path,
-            "space": space,
+    def cells(
+        self, image_source: str, first_week: int | None, clinical: Mapping[str, object]
+    ) -> dict[str, object]:
+        week, _ = parse_session_name(self.key[1])
+        rating = self.rating or ExpertRating("", str(Role.UNKNOWN), "", "")
+        reason = rating.exclude_reason if self.files else str(ExclusionReason.NO_IMAGES)
+        match = "name" if self.rated_as == self.key else "suffix"
+        return {
+            "dataset": "lumiere",
+            "patient_id": self.key[0],
+            "session_id": self.key[1],
+            "order": self.order,
+            "week": week,
+            "days": 7 * week,
+            "role": rating.role,
+            "rating": rating.rating,
+            "rating_raw": rating.raw,
+            "rating_source": "expert" if rating.rating else "",
+            "exclude_reason": str(ExclusionReason.DISJOINT_DATES) if self.disjoint else reason,
+            **(session_images(self.files, image_source) if self.files else {}),
+            "space": SOURCE_SPACES[image_source],
+            **clinical,
+            "rating_match": match if self.rating else "",
+            "exclude_detail": self.disjoint,
+            "weeks_since_first": "" if first_week is None else week - first_week,
         }
-        for source, stem, space in (
-            ("deepbratumia", ATLAS_SEGMENTATION, "atlas"),
-            ("hdglio", HDGLIO_SEGMENTATION, "session"),
+
+
+def _notes(sessions: pd.DataFrame) -> list[str]:
+    """What was joined or could not be, in words."""
+    notes = []
+    joined = sessions[sessions["rating_match"] == "suffix"]
+    if len(joined):
+        names = ", ".join(f"{p} {s}" for p, s in joined[["patient_id", "session_id"]].to_numpy())
+        notes.append(
+            f"{len(joined)} ratings without a suffix went to the only unrated scan of their week: "
+            f"{names}"
         )
-        if (path := image_file(folders[key] / stem))
+    disjoint = sessions[sessions["exclude_detail"] != ""].drop_duplicates("patient_id")
+    notes += [
+        f"{patient}: rated and imaged weeks have nothing in common, so it is left out ({detail})"
+        for patient, detail in disjoint[["patient_id", "exclude_detail"]].to_numpy()
     ]
+    return notes

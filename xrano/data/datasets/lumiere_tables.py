@@ -1,20 +1,16 @@
-"""LUMIERE's own CSV files: expert ratings, demographics and data completeness.
-
-The long headers are found by their beginnings (both ``Rating (according ...)`` and ``Rating
-rationale (...)`` start alike), and under the shorter names that copies of the dataset use.
-"""
+"""LUMIERE's expert ratings and its list of complete sessions."""
 
 from __future__ import annotations
 
-import csv
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrano.data.datasets.lumiere_layout import parse_session_name
-from xrano.data.pairs import ExclusionReason
+from xrano.channels import KNOWN_SEQUENCES
+from xrano.data.datasets.headed_table import PATIENT, SESSION, HeadedTable
+from xrano.data.datasets.lumiere_layout import SessionKey
+from xrano.data.exclusions import ExclusionReason
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Rating, Role, parse_rating
 
@@ -22,14 +18,8 @@ RATING_FILES = ("*expertrating*.csv", "ratings.csv")
 DEMOGRAPHICS_FILES = ("*demographics*.csv",)
 COMPLETENESS_FILES = ("*datacompleteness*.csv",)
 
-_PATIENT = ("patient",)
-_SESSION = ("date", "timepoint", "time point")
 _TOO_EARLY = re.compile(r"(less than|<)\s*3\s*months", re.IGNORECASE)
-_SWALLOWED = re.compile(r"\nPatient-\d")
 _NO_TIMEPOINT = re.compile(r"not a time\s*point", re.IGNORECASE)
-
-SessionKey = tuple[str, str]
-"""patient_id and session_id."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,11 @@ class ExpertRating:
 
 
 @dataclass(frozen=True)
-class _Row:
+class RatingRow:
+    """One row of the rating table as it stands; ``too_early`` is its column LessThan3Months."""
+
+    patient_id: str
+    session_id: str
     rating: Rating
     too_early: bool
     rationale: str
@@ -73,82 +67,75 @@ def find_table(folders: Iterable[Path], patterns: Sequence[str]) -> Path | None:
     return None
 
 
-def read_ratings(path: Path, duplicates: str) -> dict[SessionKey, ExpertRating]:
-    """Read the expert ratings, one entry a session.
-
-    Args:
-        path: the CSV file.
-        duplicates: what to do where a session has two different ratings: ``exclude`` both, or
-            take the ``last`` or the ``first``. Equal ones count as one.
+def read_rating_rows(path: Path) -> list[RatingRow]:
+    """The rows of the expert ratings, in the order of the file.
 
     Raises:
         ManifestError: if the file is missing or no CSV, lacks a column, or holds an unknown rating
             or an unnamed session.
     """
-    rows: dict[SessionKey, list[_Row]] = {}
-    table = _Table(
+    table = HeadedTable(
         path,
-        patient=_PATIENT,
-        session=_SESSION,
+        patient=PATIENT,
+        session=SESSION,
         rating=("rating (…", "rano", "rating"),
         too_early=("lessthan3…",),
         rationale=("rating rationale…", "ratingrationale", "rationale"),
         optional=("too_early", "rationale"),
+        verbatim=("rating", "rationale"),
     )
+    rows: list[RatingRow] = []
     for line, cells in table.rows():
         try:
             rating = parse_rating(cells["rating"])
         except UnknownNameError as error:
             raise ManifestError(f"{path}, line {line}: {error}") from error
-        row = _Row(rating, bool(cells["too_early"].strip()), cells["rationale"])
-        rows.setdefault((cells["patient"], cells["session"]), []).append(row)
-    return {key: _merge(found, duplicates) for key, found in rows.items()}
+        names = (cells["patient"], cells["session"])
+        rows.append(RatingRow(*names, rating, bool(cells["too_early"]), cells["rationale"]))
+    return rows
 
 
-def read_completeness(path: Path) -> list[SessionKey]:
-    """The sessions that the dataset says there are images of.
+def merge_ratings(rows: Iterable[RatingRow], duplicates: str) -> dict[SessionKey, ExpertRating]:
+    """One entry a session, in the order of the rows.
+
+    Args:
+        rows: of the rating table.
+        duplicates: what to do where a session has two different ratings: ``exclude`` both, or
+            take the ``last`` or the ``first``. Equal ones count as one.
+    """
+    found: dict[SessionKey, list[RatingRow]] = {}
+    for row in rows:
+        found.setdefault((row.patient_id, row.session_id), []).append(row)
+    return {key: _merge(group, duplicates) for key, group in found.items()}
+
+
+def read_completeness(path: Path, needed: Sequence[str] = ()) -> dict[SessionKey, frozenset[str]]:
+    """The sessions that the dataset says there are images of, and of which sequences.
+
+    Args:
+        path: the CSV file.
+        needed: sequences whose columns must be there.
 
     Raises:
-        ManifestError: if the file is missing or no CSV, lacks a column, or leaves one unnamed.
+        ManifestError: if the file is missing or no CSV, lacks a column, or leaves a session
+            unnamed.
     """
-    table = _Table(path, patient=_PATIENT, session=_SESSION)
-    return [(cells["patient"], cells["session"]) for _, cells in table.rows()]
-
-
-def read_demographics(path: Path) -> dict[str, dict[str, object]]:
-    """The clinical columns of each patient; ``na`` becomes an empty string or NaN.
-
-    Raises:
-        ManifestError: if the file is missing or no CSV, lacks a column, or holds an age or a
-            survival that is no number.
-    """
-    table = _Table(
+    table = HeadedTable(
         path,
-        patient=_PATIENT,
-        age=("age…",),
-        sex=("sex",),
-        idh=("idh (…", "idh"),
-        mgmt=("mgmt qualitative", "mgmt"),
-        survival_weeks=("survival…",),
+        patient=PATIENT,
+        session=SESSION,
+        optional=[name for name in KNOWN_SEQUENCES if name not in needed],
+        **{name: (name.lower(),) for name in KNOWN_SEQUENCES},
     )
-    clinical: dict[str, dict[str, object]] = {}
-    for line, cells in table.rows():
-        known = {name: "" if text.lower() == "na" else text for name, text in cells.items()}
-        entry: dict[str, object] = {name: known[name] for name in ("sex", "idh", "mgmt")}
-        if known["idh"].lower() == "wt":
-            entry["idh"] = "WT"
-        for name in ("age", "survival_weeks"):
-            try:
-                entry[name] = float(known[name]) if known[name] else math.nan
-            except ValueError as error:
-                raise ManifestError(
-                    f"{path}, line {line}: {name} is {known[name]!r}; a number or 'na' is needed"
-                ) from error
-        clinical[known["patient"]] = entry
-    return clinical
+    return {
+        (cells["patient"], cells["session"]): frozenset(
+            name for name in KNOWN_SEQUENCES if cells[name]
+        )
+        for _, cells in table.rows()
+    }
 
 
-def _merge(rows: Sequence[_Row], duplicates: str) -> ExpertRating:
+def _merge(rows: Sequence[RatingRow], duplicates: str) -> ExpertRating:
     """Bring the rows of one session together."""
     # A row without response and role says nothing that could contradict another.
     telling = [row for row in rows if row.rating.response or row.rating.role != Role.UNKNOWN]
@@ -165,7 +152,7 @@ def _merge(rows: Sequence[_Row], duplicates: str) -> ExpertRating:
     return ExpertRating("", str(role), raw, str(ExclusionReason.DUPLICATE_RATING))
 
 
-def _entry(rating: Rating, rows: Sequence[_Row]) -> ExpertRating:
+def _entry(rating: Rating, rows: Sequence[RatingRow]) -> ExpertRating:
     reason = ""
     if rating.role not in (Role.PREOP, Role.POSTOP):
         if any(row.too_early or _TOO_EARLY.search(row.rationale) for row in rows):
@@ -173,69 +160,3 @@ def _entry(rating: Rating, rows: Sequence[_Row]) -> ExpertRating:
         elif any(_NO_TIMEPOINT.search(row.rationale) for row in rows):
             reason = str(ExclusionReason.NOT_A_RANO_TIMEPOINT)
     return ExpertRating(str(rating.response or ""), str(rating.role), rating.raw, reason)
-
-
-class _Table:
-    """Rows of a CSV file whose columns are found by the beginnings of their names."""
-
-    def __init__(
-        self, path: Path, *, optional: Sequence[str] = (), **wanted: Sequence[str]
-    ) -> None:
-        self.path = path
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file)
-                self._lines = [(reader.line_num, row) for row in reader]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ManifestError(
-                f"{path} is no readable CSV ({error}); save it as UTF-8, separated by commas"
-            ) from error
-        if any(_SWALLOWED.search(cell) for _, row in self._lines for cell in row):
-            raise ManifestError(f"{path}: a quote is opened and not closed; mend the file")
-        header = [name.strip() for name in self._lines[0][1]] if self._lines else []
-        self._columns = {name: _position(header, names) for name, names in wanted.items()}
-        missing = [
-            " or ".join(names)
-            for name, names in wanted.items()
-            if self._columns[name] is None and name not in optional
-        ]
-        if missing:
-            raise ManifestError(
-                f"{path} lacks a column {', a column '.join(missing)} (in any case); found: "
-                f"{'; '.join(header) or 'an empty file'}"
-            )
-
-    def rows(self) -> Iterable[tuple[int, dict[str, str]]]:
-        """Line number and cells of each row, by wanted name; blank rows are left out."""
-        for line, row in self._lines[1:]:
-            if not any(cell.strip() for cell in row):
-                continue
-            cells = {
-                name: row[index] if index is not None and index < len(row) else ""
-                for name, index in self._columns.items()
-            }
-            cells = {
-                name: text if name in ("rating", "rationale") else text.strip()
-                for name, text in cells.items()
-            }
-            self._check(line, cells)
-            yield line, cells
-
-    def _check(self, line: int, cells: Mapping[str, str]) -> None:
-        try:
-            if not cells["patient"]:
-                raise ManifestError("the patient is not named")
-            if "session" in cells:
-                parse_session_name(cells["session"])
-        except ManifestError as error:
-            raise ManifestError(f"{self.path}, line {line}: {error}") from error
-
-
-def _position(header: Sequence[str], names: Sequence[str]) -> int | None:
-    """The column with one of the names, the first name first; ``…`` stands for any ending."""
-    lowered = [column.lower() for column in header]
-    for name in names:
-        for index, column in enumerate(lowered):
-            if column == name or (name.endswith("…") and column.startswith(name[:-1])):
-                return index
-    return None

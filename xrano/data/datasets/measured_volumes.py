@@ -7,10 +7,12 @@ each segmentation, say the opposite and agree with the images.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 
+from xrano.data.label_schemes import REGIONS, has_region, label_scheme
 from xrano.errors import LabelSchemeError, ManifestError
 from xrano.types import Labels
 
@@ -18,6 +20,13 @@ MEASURED_VOLUMES = "measured_volumes_in_mm3.json"
 """DeepBraTumIA's own volumes, beside its segmentation."""
 
 _COMPARTMENTS = {1: "Enhancing_Core", 2: "Necrotic_NonEnhancing", 3: "Edema_Compartment"}
+
+_SCHEME = label_scheme("lumiere-deepbratumia")
+_REGION_LABELS = {
+    region: [label for label in _COMPARTMENTS if _SCHEME[label] in tissues]
+    for region, tissues in REGIONS.items()
+    if has_region("lumiere-deepbratumia", region)
+}
 
 
 def check_measured_volumes(labels: Labels, voxel_mm3: float, json_path: str | Path) -> bool:
@@ -39,14 +48,7 @@ def check_measured_volumes(labels: Labels, voxel_mm3: float, json_path: str | Pa
     path = Path(json_path)
     if not path.is_file():
         return False
-    try:
-        measured = json.loads(path.read_text(encoding="utf-8"))
-        told = {label: float(measured[name]) for label, name in _COMPARTMENTS.items()}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ManifestError(
-            f"{path} must hold numbers for {', '.join(_COMPARTMENTS.values())}: "
-            f"{type(error).__name__} {error}"
-        ) from error
+    told = _measured_mm3(path)
     seen = {label: float(np.count_nonzero(labels == label)) * voxel_mm3 for label in told}
 
     def fits(order: tuple[int, int, int]) -> bool:
@@ -66,3 +68,35 @@ def check_measured_volumes(labels: Labels, voxel_mm3: float, json_path: str | Pa
         f"{path} and the segmentation beside it disagree ({readings}): {cause}; label 1 must be "
         "enhancing tumour, 2 necrosis, 3 oedema"
     )
+
+
+def measured_regions(json_path: str | Path) -> dict[str, float]:
+    """The volumes of the regions enhancing, core and whole, in ml.
+
+    Args:
+        json_path: a :data:`MEASURED_VOLUMES` file.
+
+    Raises:
+        ManifestError: if the file is broken or lacks a compartment.
+    """
+    told = _measured_mm3(Path(json_path))
+    return {
+        region: sum(told[label] for label in labels) / 1000.0
+        for region, labels in _REGION_LABELS.items()
+    }
+
+
+def _measured_mm3(path: Path) -> dict[int, float]:
+    """Label to volume in mm³."""
+    try:
+        with path.open("rb") as file:
+            measured = json.load(file)
+        told = {label: float(measured[name]) for label, name in _COMPARTMENTS.items()}
+        if not all(0 <= volume < math.inf for volume in told.values()):
+            raise ValueError(f"a volume is finite and not negative, got {told}")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ManifestError(
+            f"{path} must hold numbers for {', '.join(_COMPARTMENTS.values())}: "
+            f"{type(error).__name__} {error}"
+        ) from error
+    return told

@@ -147,7 +147,7 @@ def write_demographics(
         methylated = rng.random() < 0.46
         known = rng.random() < 0.9
         survival = str(week + int(rng.integers(3, 60))) if rng.random() < 0.95 else "na"
-        idh = str(rng.choice(["WT", "WT", "WT", "IDH1 neg, Sequencing required", "na"]))
+        idh = str(rng.choice(["WT", "WT", "wt", "IDH1 neg, Sequencing required", "na"]))
         share = f"{rng.uniform(10, 90) if methylated else rng.uniform(0, 8):.2f}%"
         rows.append(
             [

@@ -63,7 +63,7 @@ def write_session(
         if settings.raw_scans:
             write_raw(folder, session, frame, images, write_nifti)
         if settings.hdglio:
-            write_hdglio(folder, session, frame, images, write_nifti)
+            write_hdglio(folder, session, frame, images, write_nifti, raw_scans=settings.raw_scans)
 
 
 def measured_mm3(session: PhantomSession) -> dict[str, float]:

@@ -107,11 +107,17 @@ def write_hdglio(
     frame: NativeFrame,
     images: Mapping[str, NDArray[np.float32]],
     write: NiftiWriter,
+    *,
+    raw_scans: bool,
 ) -> None:
-    """HD-GLIO's ``registered`` folder: every image and the segmentation on one raw grid."""
+    """HD-GLIO's ``registered`` folder: every image and the segmentation on one raw grid.
+
+    With raw scans their masks are written too, in ``native``.
+    """
     finest = min(images, key=lambda sequence: int(frame.grids[sequence].voxel_ml * 1e3))
     grid = frame.grids[finest]
-    registered = folder / "HD-GLIO-AUTO-segmentation" / "registered"
+    tool = folder / "HD-GLIO-AUTO-segmentation"
+    registered = tool / "registered"
     for sequence, data in images.items():
         moved = frame.carry(data, session.grid, grid)
         write(registered / f"{sequence}_r2s_bet_reg.nii.gz", moved, grid, SCANNER_CODE)
@@ -120,3 +126,8 @@ def write_hdglio(
         labels[session.labels == label] = hdglio
     moved = frame.carry(labels, session.grid, grid, labels=True)
     write(registered / "segmentation.nii.gz", moved, grid, SCANNER_CODE)
+    for sequence in images if raw_scans else ():
+        raw = frame.grids[sequence]
+        there = frame.carry(labels, session.grid, raw, labels=True)
+        name = f"segmentation_{sequence}_origspace.nii.gz"
+        write(tool / "native" / name, there, raw, SCANNER_CODE)

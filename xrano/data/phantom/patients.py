@@ -250,7 +250,7 @@ class _Patient:
 def _placement_map(anatomy: PatientAnatomy) -> PlacementMap:
     grid = atlas_grid(_PLACING_MM)
     brain = anatomy.scan(load_template(_PLACING_MM), grid, np.eye(4))
-    depth = ndimage.distance_transform_edt(np.pad(brain.mask, 1), sampling=_PLACING_MM)
+    depth = np.asarray(ndimage.distance_transform_edt(np.pad(brain.mask, 1), sampling=_PLACING_MM))
     return PlacementMap(brain, depth[1:-1, 1:-1, 1:-1][brain.mask].astype(np.float32))
 
 

@@ -1,0 +1,190 @@
+"""Tables written by hand, and index folders: reading them without leaving their own ground.
+
+A table from somebody else may name any file of this machine. So a strict reading follows a path
+only where it lies, links followed, below the table's folder. An index that xrano wrote points to
+data elsewhere on purpose; it says where in ``index.json``. That file is believed: it guards against
+accidents and careless tables, not against a folder made to deceive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xrano.atomic_files import write_json
+from xrano.data.cells import relative_path
+from xrano.data.tables import (
+    read_segmentations,
+    read_sessions,
+    segmentation_table,
+    sequence_columns,
+    write_table,
+)
+from xrano.errors import ManifestError
+
+INDEX_RECORD = "index.json"
+"""Beside the tables of an index: ``root`` of the data, further roots ``also`` (where links lead),
+``dataset`` and ``settings``."""
+
+_NAMED = 5
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder holds a ``sessions.csv``, or is that file."""
+    return _folder(root) is not None
+
+
+def read_manifest(
+    root: str | PathLike[str], *, allow_outside: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read ``sessions.csv`` and, if it is there, ``segmentations.csv`` of a folder.
+
+    Args:
+        root: the folder, or its ``sessions.csv``.
+        allow_outside: whether images may lie anywhere, rather than in the folder.
+
+    Returns:
+        ``(sessions, segmentations)`` as :func:`~xrano.data.tables.read_sessions` and
+        :func:`~xrano.data.tables.read_segmentations` give them.
+
+    Raises:
+        ManifestError: as these two; if an image lies outside or is not there; if a segmentation
+            is of a session that the first table does not know.
+    """
+    folder = _folder(Path(root))
+    if folder is None:
+        raise ManifestError(f"{root} holds no sessions.csv")
+    sessions, segmentations = read_index(folder, allow_outside=allow_outside)
+    columns = [*sequence_columns(sessions), "brain_mask"]
+    named = [
+        (f"{row['patient_id']} {row['session_id']} {column}", row[column])
+        for row in sessions.to_dict("records")
+        for column in columns
+        if row[column]
+    ] + [
+        (f"{row['patient_id']} {row['session_id']} {row['source']}", row["path"])
+        for row in segmentations.to_dict("records")
+    ]
+    absent = [f"{what} {path}" for what, path in named if not Path(path).is_file()]
+    if absent:
+        raise ManifestError(
+            f"{folder}: {len(absent)} of {len(named)} files that its tables name do not exist: "
+            f"{'; '.join(absent[:_NAMED])}{' …' if len(absent) > _NAMED else ''}"
+        )
+    return sessions, segmentations
+
+
+def read_index(
+    folder: str | PathLike[str], *, allow_outside: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the sessions and segmentations of an index, written by xrano or by hand.
+
+    Args:
+        folder: with ``sessions.csv``, perhaps ``segmentations.csv`` and ``index.json``.
+        allow_outside: whether images may lie anywhere. Otherwise they must lie, links followed,
+            below the folder or below the data's roots that ``index.json`` names.
+
+    Raises:
+        ManifestError: naming file, line, column and path, as :func:`read_manifest`, or if
+            ``index.json`` is broken. That a file exists is not checked here.
+    """
+    folder = Path(folder)
+    roots = None if allow_outside else [folder, *_recorded_roots(folder)]
+    sessions = read_sessions(folder / "sessions.csv", roots=roots)
+    path = folder / "segmentations.csv"
+    segmentations = (
+        read_segmentations(path, roots=roots) if path.is_file() else segmentation_table([])
+    )
+    known = set(zip(sessions["patient_id"], sessions["session_id"], strict=True))
+    for row, key in enumerate(
+        zip(segmentations["patient_id"], segmentations["session_id"], strict=True)
+    ):
+        if key not in known:
+            raise ManifestError(
+                f"{path}, line {row + 2}: {' '.join(key)} is no session of sessions.csv"
+            )
+    return sessions, segmentations
+
+
+def write_index(
+    folder: str | PathLike[str],
+    sessions: pd.DataFrame,
+    segmentations: pd.DataFrame,
+    *,
+    root: str | PathLike[str],
+    dataset: str,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write both tables and ``index.json``.
+
+    Images that lie outside of the root (behind a link in it, or because that was allowed) get a
+    root of their own, so that the index can be read as strictly as any.
+
+    Args:
+        folder: where to; made if need be.
+        sessions: a sessions table.
+        segmentations: a segmentations table.
+        root: the folder that the cohort was read from; written relative to the index where there
+            is a way, so that both can move together.
+        dataset: the reader's name.
+        settings: its options, as far as JSON knows them.
+    """
+    folder = Path(folder)
+    write_table(folder / "sessions.csv", sessions)
+    write_table(folder / "segmentations.csv", segmentations)
+    root = Path(root).resolve()
+    root = root.parent if root.is_file() else root
+    columns = [*sequence_columns(sessions), "brain_mask"]
+    images = [*sessions[columns].to_numpy().ravel(), *segmentations["path"]]
+    record = {
+        "root": relative_path(str(root), folder.resolve()),
+        "also": [relative_path(also, folder.resolve()) for also in _further_roots(root, images)],
+        "dataset": dataset,
+        "settings": dict(settings or {}),
+    }
+    write_json(folder / INDEX_RECORD, record)
+
+
+def _further_roots(root: Path, images: Iterable[str]) -> list[str]:
+    """The folders of images outside of the root: the one that holds them all, if there is one."""
+    folders = {str(Path(os.path.realpath(image)).parent) for image in images if image}
+    outside = sorted(folder for folder in folders if not Path(folder).is_relative_to(root))
+    try:
+        common = os.path.commonpath(outside)
+    except ValueError:
+        # There are none, or they lie on several drives.
+        return outside
+    return outside if common == Path(common).anchor else [common]
+
+
+def _recorded_roots(folder: Path) -> list[Path]:
+    path = folder / INDEX_RECORD
+    if not path.is_file():
+        return []
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        named = [record["root"], *record.get("also", [])]
+        roots = [(folder.resolve() / name).resolve() for name in named]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); run xrano index again"
+        ) from error
+    for root in roots:
+        if root == Path(root.anchor):
+            raise ManifestError(
+                f"{path} names {root} as the root of the data, which bounds nothing; name the "
+                "cohort's folder, or allow any with --allow-outside"
+            )
+    return roots
+
+
+def _folder(root: Path) -> Path | None:
+    if root.name == "sessions.csv" and root.is_file():
+        return root.parent
+    return root if (root / "sessions.csv").is_file() else None

@@ -1,0 +1,102 @@
+"""The same work on many sessions, side by side; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from xrano.errors import ConfigError, XranoError, XranoWarning
+from xrano.progress import Progress, quiet
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[_Value]):
+    """What became of one piece of work: its value, or the error that ended it; and warnings."""
+
+    value: _Value | None
+    error: XranoError | None
+    remarks: tuple[str, ...] = ()
+
+
+@contextmanager
+def collected_remarks() -> Iterator[list[str]]:
+    """Collect the texts of xrano's warnings; those of others go on.
+
+    Example:
+        >>> with collected_remarks() as remarks:
+        ...     warnings.warn("the scan is clipped", XranoWarning)
+        >>> remarks
+        ['the scan is clipped']
+    """
+    remarks: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", XranoWarning)
+        try:
+            yield remarks
+        finally:
+            texts = [str(one.message) for one in caught if issubclass(one.category, XranoWarning)]
+            remarks.extend(dict.fromkeys(texts))
+    for other in caught:
+        if not issubclass(other.category, XranoWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+
+
+def attempt(function: Callable[[_Item], _Value], item: _Item) -> Outcome[_Value]:
+    """Call a function; errors about the input and xrano's warnings are kept, others go on."""
+    value, error = None, None
+    with collected_remarks() as remarks:
+        try:
+            value = function(item)
+        except XranoError as found:
+            error = found
+    return Outcome(value, error, tuple(remarks))
+
+
+def run_jobs(
+    function: Callable[[_Item], _Value],
+    items: Sequence[_Item],
+    *,
+    jobs: int = 1,
+    progress: Progress = quiet,
+    what: str = "",
+) -> list[Outcome[_Value]]:
+    """Attempt a function on every item, in ``jobs`` processes; outcomes in the items' order.
+
+    Args:
+        function: can be sent to another process, as can items and values.
+        items: what to work on.
+        jobs: how many processes; 0 for one a core, 1 for none but this.
+        progress: how to show progress.
+        what: the work's name, for the progress.
+
+    Raises:
+        ConfigError: if ``jobs`` is negative.
+
+    Example:
+        >>> [outcome.value for outcome in run_jobs(abs, [-2, 3])]
+        [2, 3]
+    """
+    count = min(worker_count(jobs), len(items))
+    if count <= 1:
+        return [attempt(function, item) for item in progress(items, what)]
+    from joblib import Parallel, delayed
+
+    outcomes: Iterable[Any] = Parallel(n_jobs=count, return_as="generator")(
+        delayed(attempt)(function, item) for item in items
+    )
+    # The bar counts items; outcomes come in the same order.
+    return [outcome for _, outcome in zip(progress(items, what), outcomes, strict=True)]
+
+
+def worker_count(jobs: int) -> int:
+    """How many processes ``jobs`` asks for; 0 is one for each core this process may use."""
+    if jobs < 0:
+        raise ConfigError(f"jobs is a number of processes, 0 for one a core, got {jobs}")
+    return jobs or len(os.sched_getaffinity(0))

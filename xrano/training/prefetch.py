@@ -1,0 +1,28 @@
+"""The next batch is read while the network works on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_Batch = TypeVar("_Batch")
+_NO_MORE = object()
+
+
+def prefetched(batches: Iterable[_Batch]) -> Iterator[_Batch]:
+    """The same batches in the same order, each fetched by a thread one step ahead.
+
+    An error in fetching is raised where the batch would have come; nothing is fetched any more
+    once the iteration is left.
+
+    Example:
+        >>> list(prefetched([1, 2, 3]))
+        [1, 2, 3]
+    """
+    source = iter(batches)
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = ahead.submit(next, source, _NO_MORE)
+        while (batch := coming.result()) is not _NO_MORE:
+            coming = ahead.submit(next, source, _NO_MORE)
+            yield batch  # type: ignore[misc]
