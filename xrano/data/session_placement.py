@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xrano.data.jobs import Outcome, attempt, run_jobs, worker_count
+from xrano.data.jobs import Outcome, attempt, run_jobs
 from xrano.data.nifti_files import read_grid
 from xrano.data.placed_session import ToCommon, read_session, same_world, world_of
 from xrano.data.prepare_settings import NO_TEMPLATE, PrepareSettings
@@ -54,11 +54,8 @@ def place_sessions(
     patients: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         patients.setdefault(row["patient_id"], []).append(index)
-    # Patients side by side share the cores.
-    beside = min(worker_count(jobs), len(patients))
-    threads = max(1, worker_count(0) // beside)
     work = [
-        _PatientJob([rows[index] for index in indices], names, settings, out, threads)
+        _PatientJob([rows[index] for index in indices], names, settings, out)
         for indices in patients.values()
     ]
     found: dict[int, Outcome[Placement]] = {}
@@ -114,7 +111,6 @@ class _PatientJob:
     names: tuple[str, ...]
     settings: PrepareSettings
     out: Path
-    threads: int
 
 
 def _align_patient(job: _PatientJob) -> list[Outcome[Placement]]:
@@ -132,7 +128,8 @@ def _align_patient(job: _PatientJob) -> list[Outcome[Placement]]:
     aligned = {}
     if readable:
         template = load_template(settings.template)
-        aligned = align_patient(readable, template, settings, cache, threads=job.threads)
+        # One thread: with more, two runs of ANTs end some 0.1 mm apart.
+        aligned = align_patient(readable, template, settings, cache, threads=1)
     found: list[Outcome[Placement]] = []
     for row, outcome in zip(job.rows, outcomes, strict=True):
         placement = None
@@ -159,7 +156,7 @@ def _scans_of(job: _PatientJob, row: Mapping[str, Any]) -> SessionScans:
     return SessionScans(
         session_id=row["session_id"],
         space=row["space"],
-        scans={name: ScanSource(Path(row[name]), load) for name in present},
+        scans={name: ScanSource(Path(row[name]), load, affine_from) for name in present},
         brain_mask=Path(row["brain_mask"]) if row["brain_mask"] else None,
         brain_mask_sequence=told,
         load_mask=partial(read_mask, affine_from=affine_from),

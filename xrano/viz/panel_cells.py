@@ -98,7 +98,8 @@ def prepare_scans(case: PanelCase, background: str) -> Scans:
 
 def scan_cells(case: PanelCase, scans: Scans, percentile: float) -> list[Cell]:
     """Prior, current, and current − prior."""
-    change = scans.current - scans.prior
+    # Where one scan shows a skull and the other has none, the difference is no change.
+    change = np.where(case.brain, scans.current - scans.prior, np.float32(0))
     scale = ColourScale(
         top=scale_value(change, case.brain, percentile),
         signed=True,
