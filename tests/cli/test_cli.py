@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from xrano.cli.main import COMMANDS, build_parser, main
-from xrano.data.store import Store
+from xrano.data.store import Store, open_store
 from xrano.training.config import load_config
 from xrano.training.run import Run
 
@@ -261,6 +261,20 @@ def test_prepare_says_what_it_made(phantom_index: Path, tmp_path: Path, capsys: 
     assert f"xrano train {out}" in said
     pairs = pd.read_csv(phantom_index / "pairs.csv")
     assert said.startswith(f"{len(pairs)} pairs on ")
+
+
+def test_options_may_be_bare_and_hyphenated(phantom_index: Path, tmp_path: Path, capsys: Capture):
+    """``--unrated`` alone means true; ``--spacing-mm`` is ``--spacing_mm``."""
+    out = tmp_path / "store"
+    assert (
+        main(["prepare", str(phantom_index), "--unrated", "--spacing-mm=12", "--out", str(out)])
+        == 0
+    )
+    store = open_store(out)
+    assert store.grid.spacing == (12.0, 12.0, 12.0)
+    assert (store.pairs["response"] == "").any()
+    assert main(["prepare", str(phantom_index), "--spacing-mm", "12", "--out", str(out)]) == 0
+    assert (open_store(out).pairs["response"] != "").all()
 
 
 def test_prepare_refusals(phantom_index: Path, tmp_path: Path, capsys: Capture):

@@ -50,7 +50,7 @@ LISTS = ("--methods", "--pair", "--planes", "--folds", "--model.sequences", "--s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 1 for a mendable error, 2 for bad usage."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
@@ -158,6 +158,14 @@ def _gather_lists(arguments: list[str]) -> list[str]:
         if argument.startswith("["):
             collecting = ""
     return rest + [part for name, items in gathered.items() for part in (name, _listed(items))]
+
+
+def _underscored(argument: str) -> str:
+    """``--allow-outside`` means ``--allow_outside``."""
+    name, equals, value = argument.partition("=")
+    if not name.startswith("--"):
+        return argument
+    return "--" + name[2:].replace("-", "_") + equals + value
 
 
 def _complete_flags(arguments: list[str]) -> list[str]:
