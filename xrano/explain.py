@@ -198,6 +198,7 @@ def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
         "prior": pair.prior_session,
         "current": pair.current_session,
         "response": pair.response,
+        "rating_source": pair.rating_source,
         "spans_surgery": pair.spans_surgery,
         "normalised_by": pair.normalised_by,
         "target_choice": target if target not in RESPONSES else "named",

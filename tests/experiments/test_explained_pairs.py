@@ -386,7 +386,7 @@ def test_outside_a_cohort_a_pair_is_explained_as_inside(
         np.testing.assert_array_equal(one.affine, two.affine)
         np.testing.assert_array_equal(np.asarray(one.dataobj), np.asarray(two.dataobj))
         a, b = (dict(load_map(p).meta) for p in (inside[method], path))
-        for name in ("pair_id", "patient_id", "response", "spans_surgery"):
+        for name in ("pair_id", "patient_id", "response", "rating_source", "spans_surgery"):
             a.pop(name), b.pop(name)
         assert a == b
 

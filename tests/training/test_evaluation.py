@@ -20,6 +20,7 @@ from xrano.training.evaluation import (
     majority_predictions,
     one_vs_rest_auroc,
     recalls,
+    rule_note,
     rule_predictions,
 )
 from xrano.training.run import Run
@@ -262,3 +263,11 @@ def test_a_run_is_judged_beside_its_references(tiny_run: Run):
         common = tiny_run.training_pairs(fold)["response"].mode()
         majority = majority_predictions(table, {f: tiny_run.training_pairs(f) for f in (0, 1)})
         assert set(majority[majority["fold"] == fold]["predicted"]) <= set(common)
+
+
+def test_pairs_rated_by_the_rule_are_told_once_each():
+    table = pd.DataFrame(
+        {"pair_id": ["a", "a", "b", "c"], "rating_source": ["rule", "rule", "expert", "rule"]}
+    )
+    assert rule_note(table).startswith("2 of 3 pairs are rated by the volumetric rule")
+    assert rule_note(table[table["rating_source"] == "expert"]) == ""

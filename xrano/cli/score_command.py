@@ -45,6 +45,7 @@ def run(
     from xrano.experiments.saved_maps import score_saved_maps
     from xrano.experiments.summary_files import write_summary
     from xrano.scoring.summary_text import format_primary
+    from xrano.training.evaluation import rule_note
     from xrano.training.run import open_run
 
     opened = open_run(run_dir, store=store)
@@ -60,5 +61,7 @@ def run(
         table = score_cohort(opened, out, settings, progress=bar)
     summary = write_summary(table, out, n_resamples=n_resamples)
     print(format_primary(summary))
+    if note := rule_note(table):
+        print(note)
     beside = "summary and figure beside them" if len(summary) else "no summary: see above"
     print(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")

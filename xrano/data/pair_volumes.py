@@ -40,13 +40,16 @@ class PairVolumes:
     brain: Mask
     segmentations: Mapping[str, tuple[Labels | None, Labels | None, str]]
     normalised_by: str = ""
+    rating_source: str = ""
+    """``expert``, or ``rule`` for a response that follows from the segmentations' volumes."""
 
     def content_hash(self) -> str:
         """SHA-256 of everything that maps and scores of this pair follow from."""
         digest = hashlib.sha256(self.inputs.tobytes())
         digest.update(self.brain.tobytes())
         for source, (prior, current, scheme) in sorted(self.segmentations.items()):
-            digest.update(f"{source} {scheme} {self.response} {self.spans_surgery}".encode())
+            facts = (source, scheme, self.response, self.rating_source, self.spans_surgery)
+            digest.update(" ".join(map(str, facts)).encode())
             for labels in (prior, current):
                 digest.update(b"none" if labels is None else labels.tobytes())
         return digest.hexdigest()
@@ -81,6 +84,7 @@ def load_pair(store: Store, pair: Mapping[str, Any], layout: ChannelLayout) -> P
         pair_id=pair["pair_id"],
         response=pair["response"],
         spans_surgery=bool(pair["spans_surgery"]),
+        rating_source=str(pair.get("rating_source", "")),
         normalised_by=str(known[pair["pair_id"]].get("region", "")),
     )
 
@@ -100,6 +104,7 @@ def assemble_pair(
     response: str = "",
     spans_surgery: bool = False,
     normalised_by: str = "",
+    rating_source: str = "",
 ) -> PairVolumes:
     """Normalise two sessions and stack them in the layout's order."""
     inputs = np.empty((len(layout), *grid.shape), dtype=np.float32)
@@ -128,6 +133,7 @@ def assemble_pair(
             for source in sources
         },
         normalised_by=normalised_by,
+        rating_source=rating_source,
     )
 
 

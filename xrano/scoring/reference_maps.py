@@ -23,6 +23,7 @@ _OF_THE_PAIR = (
     "prior",
     "current",
     "response",
+    "rating_source",
     "predicted",
     "spans_surgery",
 )

@@ -114,7 +114,7 @@ def _facts(
         )
     if case.pair_id and meta["pair_id"] != case.pair_id:
         raise GridMismatchError(f"a map of {meta['pair_id']} against masks of {case.pair_id}")
-    words = ("target_choice", "layer", "baseline")
+    words = ("rating_source", "target_choice", "layer", "baseline")
     return {
         "run": run or str(meta.get("run") or ""),
         "weights": str(meta.get("weights") or "trained"),

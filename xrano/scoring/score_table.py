@@ -18,6 +18,7 @@ SCORE_COLUMNS = (
     "pair_id",
     "patient_id",
     "response",
+    "rating_source",
     "predicted",
     "target",
     "target_choice",

@@ -226,6 +226,27 @@ def format_comparison(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def rule_note(table: pd.DataFrame) -> str:
+    """What to say where responses are the volumetric rule's; empty if none is.
+
+    Args:
+        table: predictions or scores, with pair_id and rating_source.
+
+    Example:
+        >>> found = rule_note(pd.DataFrame({"pair_id": ["a", "b"], "rating_source": ["rule", ""]}))
+        >>> found.split(",")[0]
+        '1 of 2 pairs are rated by the volumetric rule'
+    """
+    sources = table.drop_duplicates("pair_id")["rating_source"]
+    ruled = int((sources == "rule").sum())
+    if not ruled:
+        return ""
+    return (
+        f"{ruled} of {len(sources)} pairs are rated by the volumetric rule, not by a reader: "
+        "agreement with that rule says nothing"
+    )
+
+
 def _show(estimate: list[float | None]) -> str:
     value, low, high = (float("nan") if item is None else item for item in estimate)
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"

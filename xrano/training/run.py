@@ -65,7 +65,9 @@ class Run:
             raise CheckpointError(f"an untrained run has nothing to judge: there is no {path}")
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: the training of this run is not finished")
-        words = dict.fromkeys(("pair_id", "patient_id", "response", "predicted"), "str")
+        words = dict.fromkeys(
+            ("pair_id", "patient_id", "response", "rating_source", "predicted"), "str"
+        )
         return pd.read_csv(path, keep_default_na=False, dtype=words)
 
     @property
@@ -273,11 +275,12 @@ def _predict(
 
 
 def prediction_table(pairs: pd.DataFrame, logits: torch.Tensor, fold: int) -> pd.DataFrame:
-    """One row a pair: pair_id, patient_id, fold, response, predicted, logit_CR … logit_PD."""
+    """One row a pair: pair_id, patient_id, fold, response and its source, predicted, logit_CR …."""
     values = logits.double().numpy()
     table = pairs[["pair_id", "patient_id"]].reset_index(drop=True).copy()
     table["fold"] = fold
     table["response"] = list(pairs["response"])
+    table["rating_source"] = list(pairs["rating_source"])
     table["predicted"] = [str(RESPONSES[index]) for index in np.argmax(values, axis=1)]
     for index, response in enumerate(RESPONSES):
         table[f"logit_{response}"] = values[:, index]
