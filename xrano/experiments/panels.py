@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -10,7 +11,8 @@ from xrano.channels import Timepoint
 from xrano.data.label_schemes import WHOLE, has_region, region_mask
 from xrano.data.pair_volumes import PairVolumes
 from xrano.explain import Explanation
-from xrano.types import Mask
+from xrano.geometry import Grid
+from xrano.types import Mask, Volume
 from xrano.viz.panel import case_panel
 from xrano.viz.panel_case import PanelCase
 
@@ -26,14 +28,39 @@ def explanation_panel(explanation: Explanation, *, region: str = "core", **optio
     """
     pair = explanation.pair
     region, prior_mask, current_mask = outlines(pair, region)
-    case = PanelCase(
-        grid=pair.grid,
-        prior={name: pair.volume(Timepoint.PRIOR, name) for name in pair.layout.sequences},
-        current={name: pair.volume(Timepoint.CURRENT, name) for name in pair.layout.sequences},
-        brain=pair.brain,
-        prior_mask=prior_mask,
-        current_mask=current_mask,
-        pair_id=pair.pair_id,
+    case = panel_case(
+        explanation,
+        pair.grid,
+        {name: pair.volume(Timepoint.PRIOR, name) for name in pair.layout.sequences},
+        {name: pair.volume(Timepoint.CURRENT, name) for name in pair.layout.sequences},
+        pair.brain,
+        (prior_mask, current_mask),
+        region,
+    )
+    return case_panel(case, explanation.maps, **options)
+
+
+def panel_case(
+    explanation: Explanation,
+    grid: Grid,
+    prior: Mapping[str, Volume],
+    current: Mapping[str, Volume],
+    brain: Mask,
+    masks: tuple[Mask | None, Mask | None],
+    region: str,
+    *,
+    where: str = "",
+) -> PanelCase:
+    """The case of an explanation, its arrays on any one grid; ``where`` ends the title."""
+    pair = explanation.pair
+    return PanelCase(
+        grid=grid,
+        prior=prior,
+        current=current,
+        brain=brain,
+        prior_mask=masks[0],
+        current_mask=masks[1],
+        pair_id=pair.pair_id + where,
         patient_id=pair.patient_id,
         prior_session=pair.prior_session,
         current_session=pair.current_session,
@@ -42,7 +69,6 @@ def explanation_panel(explanation: Explanation, *, region: str = "core", **optio
         probabilities=explanation.probabilities,
         region=region,
     )
-    return case_panel(case, explanation.maps, **options)
 
 
 def outlines(pair: PairVolumes, region: str) -> tuple[str, Mask | None, Mask | None]:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from xrano.channels import Timepoint
 from xrano.data.volumes import read_scan
-from xrano.experiments.panels import outlines
+from xrano.experiments.panels import outlines, panel_case
 from xrano.experiments.scan_place import ScanPlace
 from xrano.explain import Explanation
-from xrano.geometry import Grid, inverse, moved_by, resample
+from xrano.geometry import inverse, moved_by, resample
 from xrano.types import Mask
 from xrano.viz.panel import case_panel
-from xrano.viz.panel_case import PanelCase
 
 
 def scan_panel(
@@ -46,23 +45,17 @@ def scan_panel(
     def mask(array: Mask | None) -> Mask | None:
         return None if array is None else brought(array, 0)
 
-    region, prior_mask, current_mask = outlines(pair, region)
-    brain = brought(pair.brain, 0)
-    case = PanelCase(
-        grid=Grid(scan.grid.shape, scan.grid.affine),
-        prior={place.sequence: brought(pair.volume(Timepoint.PRIOR, place.sequence))},
-        current={place.sequence: (scan.data - place.mean) / np.float32(place.sd)},
-        brain=brain,
-        prior_mask=mask(prior_mask),
-        current_mask=mask(current_mask),
-        pair_id=f"{pair.pair_id}, on the {place.sequence} of the current scan",
-        patient_id=pair.patient_id,
-        prior_session=pair.prior_session,
-        current_session=pair.current_session,
-        response=pair.response,
-        predicted=explanation.predicted,
-        probabilities=explanation.probabilities,
-        region=region,
+    region, *masks = outlines(pair, region)
+    name = place.sequence
+    case = panel_case(
+        explanation,
+        scan.grid,
+        {name: brought(pair.volume(Timepoint.PRIOR, name))},
+        {name: (scan.data - np.float32(place.mean)) / np.float32(place.sd)},
+        brought(pair.brain, 0),
+        (mask(masks[0]), mask(masks[1])),
+        region,
+        where=f", on the {name} of the current scan",
     )
     maps = [place.to_scan_world(attribution) for attribution in explanation.maps]
     return case_panel(case, maps, **{**options, "background": place.sequence})

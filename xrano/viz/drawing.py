@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
@@ -13,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from xrano.geometry import Grid
 from xrano.types import Mask, Volume
 from xrano.viz.colour_scale import ColourScale
+from xrano.viz.outlines import Outline, draw_outline
 from xrano.viz.slices import SliceView
 
 CONTOUR_STYLES: Mapping[str, tuple[str, Literal["-", "--"]]] = {
@@ -50,24 +50,11 @@ def draw_colour(ax: Axes, view: SliceView, volume: Volume, grid: Grid, scale: Co
 
 
 def draw_contour(ax: Axes, view: SliceView, mask: Mask | None, grid: Grid, timepoint: str) -> None:
-    """Outline a mask halfway between its voxels and their neighbours; nothing if none is here."""
+    """Outline the mask of a timepoint; nothing if there is none."""
     if mask is None:
         return
-    cut = view.sample(mask, grid, order=0)
-    if not cut.any():
-        return
-    # A margin of background closes outlines that reach the edge of the picture.
-    closed = np.pad(cut, 1).astype(np.float32)
-    left, right, bottom, top = view.extent
-    rows, columns = cut.shape
-    x = left + (np.arange(-1, columns + 1) + 0.5) * (right - left) / columns
-    y = top + (np.arange(-1, rows + 1) + 0.5) * (bottom - top) / rows
     colour, line = CONTOUR_STYLES[timepoint]
-    drawn = ax.contour(
-        x, y, closed, levels=[0.5], colors=[colour], linewidths=1.1, linestyles=[line]
-    )
-    drawn.set_label(f"contour {timepoint}")
-    drawn.set_path_effects([withStroke(linewidth=2.2, foreground="black")])
+    draw_outline(ax, view, mask, grid, Outline(timepoint, colour, line))
 
 
 def annotate(ax: Axes, view: SliceView, *, note: str = "") -> None:
