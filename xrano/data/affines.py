@@ -13,8 +13,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 
-from xrano.errors import UnknownNameError, XranoWarning
+from xrano.errors import UnknownNameError, VolumeError, XranoWarning
 from xrano.types import Affine
 
 AFFINES = ("sform", "qform")
@@ -35,9 +36,10 @@ def choose_affine(image: nib.Nifti1Image, path: str | PathLike[str], affine_from
 
     Raises:
         UnknownNameError: if ``affine_from`` is neither.
+        VolumeError: if the qform is asked for and its numbers describe no rotation.
 
     Warns:
-        XranoWarning: if both are set and disagree, naming which is used.
+        XranoWarning: if both are set and disagree, naming which is used, or the qform is broken.
     """
     if affine_from not in AFFINES:
         raise UnknownNameError("affine", affine_from, AFFINES)
@@ -45,7 +47,15 @@ def choose_affine(image: nib.Nifti1Image, path: str | PathLike[str], affine_from
     header = image.header
     if not (int(header["sform_code"]) and int(header["qform_code"])):
         return found
-    both = {"sform": image.get_sform(), "qform": image.get_qform()}
+    try:
+        both = {"sform": image.get_sform(), "qform": image.get_qform()}
+    except (ValueError, HeaderDataError) as error:
+        if affine_from == "qform":
+            raise VolumeError(f"{path}: its qform is broken ({error})") from error
+        warnings.warn(
+            f"{path}: its qform is broken ({error}); the sform is used", XranoWarning, stacklevel=4
+        )
+        return found
     apart = _farthest_corner(both["sform"], both["qform"], image.shape[:3])
     if apart <= DISAGREEMENT_MM:
         return found
@@ -60,8 +70,15 @@ def choose_affine(image: nib.Nifti1Image, path: str | PathLike[str], affine_from
 
 
 def tells_nothing(affine: Affine) -> bool:
-    """Whether an affine is the identity: what tools write that have lost the millimetres."""
-    return bool(np.array_equal(affine, np.eye(4)))
+    """Whether an affine is the identity: what tools write that have lost the millimetres.
+
+    ITK's world is LPS+, so its identity reaches a NIfTI file with the first two signs turned.
+
+    Example:
+        >>> tells_nothing(np.eye(4)), tells_nothing(np.diag([-1.0, -1.0, 1.0, 1.0]))
+        (True, True)
+    """
+    return any(np.array_equal(affine, np.diag([x, x, 1.0, 1.0])) for x in (1.0, -1.0))
 
 
 def _farthest_corner(a: Affine, b: Affine, shape: tuple[int, ...]) -> float:

@@ -107,6 +107,14 @@ def require_unique(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> N
         seen[key] = row
 
 
+def require_folder_names(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a cell that could not be the name of a folder: files are named by it."""
+    for column in columns:
+        for row, value in enumerate(frame[column]):
+            if value in (".", "..") or any(sign in value for sign in "/\\\0"):
+                refuse(path, row, column, value, "a name without / and \\, since files get it")
+
+
 def parse_integers(path: Path, frame: pd.DataFrame, column: str) -> None:
     """Turn a column of text into integers, in place; ``12.0`` counts as one."""
 

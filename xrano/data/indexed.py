@@ -70,12 +70,21 @@ def prepare_index(
     else:
         pairs, exclusions = build_pairs(sessions, unrated="include" if unrated else "exclude")
     pairs, imageless = _with_images(pairs, sessions)
+    if pairs.empty:
+        raise ManifestError(_no_pair(index, pd.concat([exclusions, imageless]), unrated))
     cohort = prepare_cohort(
         sessions, segmentations, pairs, out, settings, jobs=jobs, progress=progress
     )
     excluded = pd.concat([exclusions, imageless, cohort.exclusions], ignore_index=True)
     write_table(out / "exclusions.csv", excluded)
     return cohort
+
+
+def _no_pair(index: Path, exclusions: pd.DataFrame, unrated: bool) -> str:
+    counts = exclusions["reason"].value_counts()
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    way = "" if unrated else "; sessions without a rating are paired with --unrated"
+    return f"{index} gives no pair to prepare: sessions by reason: {reasons or 'none'}{way}"
 
 
 def _with_images(pairs: pd.DataFrame, sessions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

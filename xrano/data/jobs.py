@@ -27,7 +27,7 @@ class Outcome(Generic[_Value]):
 
 @contextmanager
 def collected_remarks() -> Iterator[list[str]]:
-    """Collect the texts of xrano's warnings; those of others go on.
+    """Collect the texts of xrano's warnings; those of others go on, and all where work fails.
 
     Example:
         >>> with collected_remarks() as remarks:
@@ -36,16 +36,19 @@ def collected_remarks() -> Iterator[list[str]]:
         ['the scan is clipped']
     """
     remarks: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", XranoWarning)
-        try:
+    passed_on: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", XranoWarning)
+            # Whoever catches the error collects what this one can no longer hand over.
+            passed_on = caught
             yield remarks
-        finally:
+            passed_on = [one for one in caught if not issubclass(one.category, XranoWarning)]
             texts = [str(one.message) for one in caught if issubclass(one.category, XranoWarning)]
             remarks.extend(dict.fromkeys(texts))
-    for other in caught:
-        if not issubclass(other.category, XranoWarning):
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    finally:
+        for one in passed_on:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def attempt(function: Callable[[_Item], _Value], item: _Item) -> Outcome[_Value]:

@@ -15,7 +15,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from xrano.data.affines import choose_affine
-from xrano.errors import GridMismatchError, VolumeError
+from xrano.errors import GridMismatchError, VolumeError, XranoError
 from xrano.geometry import Grid
 
 _BROKEN = (
@@ -42,8 +42,9 @@ def read_nifti(
     Raises:
         VolumeError: if the file is missing, cut off or broken, not NIfTI, not three-dimensional,
             or not of real numbers.
+        UnknownNameError: if ``affine_from`` is unknown.
     """
-    image, grid = _open(path, affine_from)
+    image, grid = open_nifti(path, affine_from)
     try:
         values = np.asanyarray(image.dataobj).reshape(grid.shape)
     except MemoryError:
@@ -61,10 +62,18 @@ def read_grid(path: str | PathLike[str], *, affine_from: str = "sform") -> Grid:
     Raises:
         VolumeError: as for :func:`read_nifti`, as far as a header can tell.
     """
-    return _open(path, affine_from)[1]
+    return open_nifti(path, affine_from)[1]
 
 
-def _open(path: str | PathLike[str], affine_from: str) -> tuple[nib.Nifti1Image, Grid]:
+def open_nifti(
+    path: str | PathLike[str], affine_from: str = "sform"
+) -> tuple[nib.Nifti1Image, Grid]:
+    """An image whose voxels are not read yet, and its grid.
+
+    Raises:
+        VolumeError: as for :func:`read_nifti`, as far as a header can tell.
+        UnknownNameError: if ``affine_from`` is unknown.
+    """
     path = Path(path)
     if not path.is_file():
         raise VolumeError(f"{path} does not exist; a .nii or .nii.gz file is needed")
@@ -78,10 +87,10 @@ def _open(path: str | PathLike[str], affine_from: str) -> tuple[nib.Nifti1Image,
             raise VolumeError(f"{path} has shape {shape}; one volume of three axes is needed")
         i, j, k = shape[:3]
         return image, Grid((i, j, k), choose_affine(image, path, affine_from))
-    except (VolumeError, MemoryError):
-        raise
     except GridMismatchError as error:
         raise VolumeError(f"{path}: {error}") from error
+    except (XranoError, MemoryError):
+        raise
     except _BROKEN as error:
         raise _cannot_be_read(path, error) from error
 

@@ -196,6 +196,11 @@ def world_of(
                 f"{row['patient_id']} {row['session_id']} has {', '.join(present) or 'no image'}"
             )
         return told
+    if not present:
+        raise ManifestError(
+            f"{volume.path} lies in the world of no scan: {row['patient_id']} "
+            f"{row['session_id']} has no image of {', '.join(names) or 'any sequence'}"
+        )
     grid = ras_grid(volume.grid)
     for name in present:
         if ras_grid(read_grid(row[name], affine_from=affine_from)).matches(grid):

@@ -156,7 +156,7 @@ def prepare_cohort(
 
 def _sessions_of(sessions: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     if pairs.empty:
-        raise ManifestError("there is no pair to prepare: see exclusions.csv for the reasons")
+        raise ManifestError("the pairs table is empty, so there is nothing to prepare")
     wanted = {
         (pair["patient_id"], pair[role])
         for pair in pairs.to_dict("records")

@@ -135,8 +135,8 @@ def leak_probe(
     classes = np.unique(truth)
     if len(np.unique(patients)) < _FOLDS or len(classes) < 2:
         raise SplitError(
-            f"the probe needs {_FOLDS} patients and two responses, got "
-            f"{len(np.unique(patients))} patients and responses {classes.tolist()}"
+            f"the probe needs {_FOLDS} patients and two responses with enough distant tissue; "
+            f"left are {len(np.unique(patients))} patients and {len(classes)} responses"
         )
     score = _out_of_fold_score(table, truth, patients, seed)
     rng = np.random.default_rng([seed, 1])

@@ -98,7 +98,7 @@ def keep_session(job: SessionJob) -> dict[str, Any]:
     write_prepared(path, session, job.grid)
     record = {
         "file": path.relative_to(job.out).as_posix(),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": _digest(path),
         "volumes": volumes,
         "remarks": remarks,
         "key": key,
@@ -108,13 +108,20 @@ def keep_session(job: SessionJob) -> dict[str, Any]:
 
 
 def _finished(path: Path, record_path: Path, key: str) -> dict[str, Any] | None:
-    """The record of a session that is there, made from the same input; ``None`` otherwise."""
+    """The record of a session that is there, whole and made from the same input; else ``None``."""
     try:
         record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
         made = record["key"] == key and read_details(path)["key"] == key
+        # A disk that fails changes bytes and no date; the statistics read the file anyway.
+        made = made and _digest(path) == record["sha256"]
     except (OSError, ValueError, TypeError, KeyError, CheckpointError):
         return None
     return record if made else None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _input_key(job: SessionJob) -> str:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xrano.data.jobs import Outcome, attempt, run_jobs
 from xrano.data.nifti_files import read_grid
 from xrano.data.placed_session import ToCommon, read_session, same_world, world_of
-from xrano.data.prepare_settings import NO_TEMPLATE, PrepareSettings
+from xrano.data.prepare_settings import MNI152, NO_TEMPLATE, PrepareSettings
 from xrano.data.volumes import read_mask, read_scan
-from xrano.errors import VolumeError, XranoError
+from xrano.errors import ConfigError, VolumeError, XranoError
 from xrano.geometry import Grid, inverse, moved_by, ras_grid
 from xrano.progress import Progress, quiet
 
@@ -48,9 +49,18 @@ def place_sessions(
     """The placement of each session, or why there is none; in the order of the rows.
 
     What registration finds is kept below ``out``, so that an interrupted run goes on.
+
+    Raises:
+        ConfigError: if the settings need antspyx, which is not installed, or a template and name
+            none.
+        VolumeError: if the template cannot be read.
     """
-    if all(row["space"] == "atlas" for row in rows):
+    in_place = all(row["space"] == "atlas" for row in rows)
+    if settings.n4 or settings.denoise or not in_place:
+        _require_ants()
+    if in_place:
         return [Outcome(Placement(same_world(names), {}), None) for _ in rows]
+    _require_template(settings)
     patients: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         patients.setdefault(row["patient_id"], []).append(index)
@@ -65,6 +75,21 @@ def place_sessions(
         each = outcome.value if outcome.value is not None else [failed] * len(indices)
         found.update(zip(indices, each, strict=True))
     return [found[index] for index in range(len(rows))]
+
+
+def _require_ants() -> None:
+    """One refusal for all, before any session is read; loading it here would cost seconds."""
+    if find_spec("ants") is None:
+        from xrano.data.registration.ants_images import load_ants
+
+        load_ants()
+
+
+def _require_template(settings: PrepareSettings) -> None:
+    if settings.template == NO_TEMPLATE and settings.chain == "atlas":
+        raise ConfigError("chain 'atlas' needs a template; name one, or take chain 'patient'")
+    if settings.template not in (NO_TEMPLATE, MNI152):
+        read_scan(settings.template)
 
 
 def base_grid(
@@ -149,16 +174,17 @@ def _scans_of(job: _PatientJob, row: Mapping[str, Any]) -> SessionScans:
     read_session(row, job.names, same_world(job.names), affine_from)
     load = partial(read_scan, affine_from=affine_from)
     present = [name for name in job.names if row[name]]
-    told = str(row.get("brain_mask_sequence") or "")
-    if row["brain_mask"] and not told:
+    mask_lies_with = ""
+    if row["brain_mask"]:
         mask = read_mask(row["brain_mask"], affine_from=affine_from)
-        told = world_of(mask, row, present, "", "brain_mask_sequence", affine_from)
+        told = str(row.get("brain_mask_sequence") or "")
+        mask_lies_with = world_of(mask, row, present, told, "brain_mask_sequence", affine_from)
     return SessionScans(
         session_id=row["session_id"],
         space=row["space"],
         scans={name: ScanSource(Path(row[name]), load, affine_from) for name in present},
         brain_mask=Path(row["brain_mask"]) if row["brain_mask"] else None,
-        brain_mask_sequence=told,
+        brain_mask_sequence=mask_lies_with,
         load_mask=partial(read_mask, affine_from=affine_from),
     )
 

@@ -25,6 +25,7 @@ from xrano.data.cells import (
     relative_path,
     require_choice,
     require_filled,
+    require_folder_names,
     require_unique,
     resolve_paths,
 )
@@ -151,6 +152,7 @@ def read_sessions(
             f"{', '.join(KNOWN_SEQUENCES)}; found the columns {', '.join(frame.columns)}"
         )
     require_unique(path, frame, ("patient_id", "session_id"))
+    require_folder_names(path, frame, ("patient_id", "session_id"))
     parse_integers(path, frame, "week")
     _fill_sessions(path, frame)
     for column, choices in (

@@ -19,7 +19,7 @@ from xrano.data.prepare_session import prepare_session
 from xrano.data.prepare_settings import PrepareSettings
 from xrano.data.session_placement import place_sessions
 from xrano.data.store import PreparedSession
-from xrano.errors import ConfigError, ManifestError, VolumeError
+from xrano.errors import ConfigError, ManifestError, UnknownNameError, VolumeError
 from xrano.experiments.explained_pairs import explainers_by_fold, write_explanation
 from xrano.experiments.scan_place import place_in_session
 from xrano.training.run import Run
@@ -59,18 +59,24 @@ def explain_outside(
         The panel.
 
     Raises:
-        VolumeError: if a sequence that the network needs is missing or cannot be used, or the
-            brain does not lie in the field of view of the run's store.
+        UnknownNameError: if the network has no sequence ``scan``.
+        VolumeError: if a sequence that the network needs is missing or cannot be used.
+        ManifestError: if the brain does not lie in the field of view of the run's store, or it
+            cannot be told in which scan's world a mask lies.
+        SplitError: if a scan is of the cohort, and of a patient whose own fold was not trained.
     """
+    if scan and scan not in run.layout.sequences:
+        raise UnknownNameError("sequence", scan, run.layout.sequences)
     patient = _patient(run, prior, current)
     rows = [_row(run, Path(folder), patient) for folder in (prior, current)]
     if rows[0]["session_id"] == rows[1]["session_id"]:
         rows[0]["session_id"] += "-prior"
-    sessions = _sessions(run, rows, Path(out))
-    pair, statistics = _pair(run, sessions[0], sessions[1])
-    explainers = explainers_by_fold(run, [patient], methods, settings)
     if target == "response":
         raise ConfigError("two sessions outside a cohort have no response to explain")
+    # Registration takes minutes: what can be refused before it is.
+    explainers = explainers_by_fold(run, [patient], methods, settings)
+    sessions = _sessions(run, rows, Path(out))
+    pair, statistics = _pair(run, sessions[0], sessions[1])
     return write_explanation(
         pair,
         next(iter(explainers.values())),
@@ -127,13 +133,16 @@ def _row(run: Run, folder: Path, patient: str) -> dict[str, Any]:
     """The folder as a row of a sessions table, with its segmentation beside."""
     files = read_session_directory(folder, space=_space(run))
     return {
-        **dict.fromkeys(run.layout.sequences, ""),
+        # All that the store knows: the cohort's own sessions were registered with all of theirs.
+        **dict.fromkeys(run.store.sequences, ""),
         **_files(run, folder),
         "patient_id": patient,
         "session_id": folder.resolve().name,
-        "brain_mask": str(files["brain_mask"]),
+        "brain_mask": files["brain_mask"],
+        "brain_mask_sequence": files["brain_mask_sequence"],
         "space": _space(run),
         "segmentation": files["segmentation"],
+        "segmentation_sequence": files["segmentation_sequence"],
         "scheme": files["scheme"],
     }
 
@@ -144,15 +153,21 @@ def _space(run: Run) -> str:
 
 def _sessions(run: Run, rows: list[dict[str, Any]], out: Path) -> list[PreparedSession]:
     settings = PrepareSettings(**run.store.settings)
-    names = run.layout.sequences
+    names = run.store.sequences
     sessions = []
     for row, outcome in zip(rows, place_sessions(rows, names, settings, out), strict=True):
         if outcome.value is None:
             raise outcome.error or VolumeError(f"{row['session_id']} could not be registered")
         labelled: list[dict[Any, Any]] = []
         if row["segmentation"]:
-            path, scheme = row["segmentation"], row["scheme"]
-            labelled = [{"source": "segmentation", "scheme": scheme, "path": path}]
+            labelled = [
+                {
+                    "source": "segmentation",
+                    "scheme": row["scheme"],
+                    "path": row["segmentation"],
+                    "sequence": row["segmentation_sequence"],
+                }
+            ]
         session, _ = prepare_session(
             row,
             labelled,

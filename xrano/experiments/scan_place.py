@@ -14,10 +14,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from xrano.data.affines import choose_affine
+from xrano.data.nifti_files import open_nifti
 from xrano.data.store import PreparedSession, read_prepared
 from xrano.errors import UnknownNameError, VolumeError
-from xrano.geometry import Grid, as_shape, inverse, moved_by
+from xrano.geometry import Grid, inverse, moved_by
 from xrano.maps import TO_COMMON, AttributionMap
 from xrano.training.run import Run
 from xrano.types import Affine
@@ -42,22 +42,17 @@ class ScanPlace:
     sd: float
     affine_from: str = "sform"
 
-    def image(self) -> nib.Nifti1Image:
-        """The file, opened.
+    def open(self) -> tuple[nib.Nifti1Image, Grid]:
+        """The file, opened, and its grid in its own world; the image's affine is that grid's.
 
         Raises:
-            VolumeError: if it cannot be.
+            VolumeError: if it cannot be opened.
         """
-        try:
-            image: nib.Nifti1Image = nib.Nifti1Image.from_filename(self.path)
-        except (OSError, nib.filebasedimages.ImageFileError) as error:
-            raise VolumeError(f"cannot read {self.path}: {error}") from error
-        return image
-
-    def grid(self, image: nib.Nifti1Image) -> Grid:
-        """The grid of the file in its own world."""
-        affine = choose_affine(image, self.path, self.affine_from)
-        return Grid(as_shape(image.shape), affine)
+        image, grid = open_nifti(self.path, self.affine_from)
+        if not np.array_equal(image.affine, grid.affine):
+            # Only in memory, so that what is saved on this image lies where the store put it.
+            image.set_sform(grid.affine, code=int(image.header["sform_code"]))
+        return image, grid
 
     def to_scan_world(self, attribution: AttributionMap) -> AttributionMap:
         """The same map, its grid in the scan's world; no value is interpolated."""
@@ -71,8 +66,8 @@ class ScanPlace:
 
     def onto_scan(self, attribution: AttributionMap) -> tuple[AttributionMap, nib.Nifti1Image]:
         """The map on the scan's grid, with its matrix in ``meta`` if there is one; the scan."""
-        image = self.image()
-        moved = self.to_scan_world(attribution).resample_to(self.grid(image))
+        image, grid = self.open()
+        moved = self.to_scan_world(attribution).resample_to(grid)
         meta = {**moved.meta, "scan": self.sequence}
         if self.is_moved():
             meta[TO_COMMON] = np.asarray(self.to_common).tolist()
