@@ -139,7 +139,7 @@ class _PatientJob:
 
 
 def _align_patient(job: _PatientJob) -> list[Outcome[Placement]]:
-    """Register one patient's sessions; one that cannot be read is left out, not the others."""
+    """Register one patient's sessions; one that fails is left out, not the others."""
     from xrano.data.registration.alignment import align_patient
     from xrano.data.registration.settings import AlignmentSettings
     from xrano.data.registration.template import load_template
@@ -151,18 +151,20 @@ def _align_patient(job: _PatientJob) -> list[Outcome[Placement]]:
     )
     cache = job.out / ALIGNMENT_FOLDER / job.rows[0]["patient_id"]
     aligned = {}
+    failures: dict[str, VolumeError] = {}
     if readable:
         template = load_template(settings.template)
         # One thread: with more, two runs of ANTs end some 0.1 mm apart.
-        aligned = align_patient(readable, template, settings, cache, threads=1)
+        aligned = align_patient(readable, template, settings, cache, threads=1, failures=failures)
     found: list[Outcome[Placement]] = []
     for row, outcome in zip(job.rows, outcomes, strict=True):
+        error = outcome.error or failures.get(row["session_id"])
         placement = None
-        if outcome.error is None:
+        if error is None:
             alignment = aligned[row["session_id"]]
             _write_transforms(job.out, row, alignment.to_common)
             placement = Placement(alignment.to_common, _story(alignment))
-        found.append(Outcome(placement, outcome.error, outcome.remarks))
+        found.append(Outcome(placement, error, outcome.remarks))
     return found
 
 

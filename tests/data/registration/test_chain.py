@@ -247,3 +247,24 @@ def test_templates_by_name_and_by_file(folder: Path):
     assert from_file.identity != mni.identity
     with pytest.raises(VolumeError, match="does not exist"):
         load_template("nowhere.nii")
+
+
+def test_a_session_that_cannot_be_registered_does_not_stop_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first one fails: the second takes its place as the one that the others go to."""
+    step = RegistrationStep("a", "b", "rigid", tuple(map(tuple, np.eye(4).tolist())), 0, 1, 0, 0)
+
+    def register(_self: object, scan: Scan, *_rest: object, **_masks: object) -> RegistrationStep:
+        if scan.path.name.startswith("week-000"):
+            raise VolumeError(f"{scan.path} cannot be registered")
+        return step
+
+    monkeypatch.setattr(registrar.Registrar, "_register", register)
+    with pytest.raises(VolumeError, match="week-000"):
+        align_patient(patient(folder), None, STAY)
+    failures: dict[str, VolumeError] = {}
+    aligned = align_patient(patient(folder), None, STAY, failures=failures)
+    assert list(aligned) == ["week-012"]
+    assert list(failures) == ["week-000"]
+    np.testing.assert_array_equal(aligned["week-012"].to_common["T1"], np.eye(4))

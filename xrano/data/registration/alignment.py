@@ -19,7 +19,7 @@ from xrano.data.registration.sessions import SessionScans
 from xrano.data.registration.settings import AlignmentSettings
 from xrano.data.registration.steps import RegistrationStep, StepCache, WithinSession
 from xrano.data.registration.template import Template
-from xrano.errors import ConfigError, ManifestError
+from xrano.errors import ConfigError, ManifestError, VolumeError
 from xrano.types import Affine
 
 
@@ -47,6 +47,7 @@ def align_patient(
     cache: Path | None = None,
     *,
     threads: int | None = None,
+    failures: dict[str, VolumeError] | None = None,
 ) -> dict[str, SessionAlignment]:
     """Align all sessions of one patient.
 
@@ -61,6 +62,8 @@ def align_patient(
         cache: folder for the results of the steps, by files (path, size, time of change) and
             settings. A step found there is not made again, nor are its images read.
         threads: threads for ITK, if it is not loaded yet; 1 by default.
+        failures: takes the errors of sessions that cannot be read or registered, by session id,
+            and the others go on; without it the first such error is raised.
 
     Returns:
         Session id to its alignment.
@@ -78,13 +81,19 @@ def align_patient(
     aligned: dict[str, SessionAlignment] = {}
     first: tuple[SessionScans, WithinSession, Affine] | None = None
     for session in scans:
-        within = registrar.within(session)
+        try:
+            within = registrar.within(session)
+            if settings.chain == "atlas" or first is None:
+                to_common, more = registrar.to_template(session, within)
+                first = first or (session, within, to_common)
+            else:
+                to_common, more = registrar.to_first(session, within, *first)
+        except VolumeError as error:
+            if failures is None:
+                raise
+            failures[session.session_id] = error
+            continue
         steps = list(within.steps.values())
-        if settings.chain == "atlas" or first is None:
-            to_common, more = registrar.to_template(session, within)
-            first = first or (session, within, to_common)
-        else:
-            to_common, more = registrar.to_first(session, within, *first)
         aligned[session.session_id] = SessionAlignment(
             session.session_id,
             within.anchor,
