@@ -68,7 +68,7 @@ def test_affines_that_disagree_are_named_with_the_setting_that_chooses(
     tmp_path: Path, affine_from: str, other: str
 ):
     path = save(tmp_path / "T1.nii.gz", oblique(), oblique(2.5))
-    words = rf"T1\.nii\.gz: .*by up to 2\.5 mm; the {affine_from} is used.*affine_from={other}"
+    words = rf"T1\.nii\.gz: .*by up to 2\.5 mm; the {affine_from} is used.*--affine_from {other}"
     with pytest.warns(XranoWarning, match=words):
         found = chosen(path, affine_from)
     expected = {"sform": oblique(), "qform": oblique(2.5)}[affine_from]

@@ -192,6 +192,10 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename:
+        path = Path(error.filename)
+        file = next((place for place in (path, *path.parents) if place.is_file()), path)
+        return f"a folder is needed, but {file} is a file; name another"
     if isinstance(error, (MemoryError, RuntimeError)):
         return f"out of memory ({error}); use a coarser spacing, a smaller batch or network"
     return " ".join(str(error).split())

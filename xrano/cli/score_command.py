@@ -44,7 +44,7 @@ def run(
     from xrano.experiments.cohort import CohortSettings, score_cohort
     from xrano.experiments.saved_maps import score_saved_maps
     from xrano.experiments.summary_files import write_summary
-    from xrano.scoring.summary_text import format_primary
+    from xrano.scoring.summary_text import format_primary, unlabelled_note
     from xrano.training.evaluation import rule_note
     from xrano.training.run import open_run
 
@@ -61,7 +61,8 @@ def run(
         table = score_cohort(opened, out, settings, progress=bar)
     summary = write_summary(table, out, n_resamples=n_resamples)
     print(format_primary(summary))
-    if note := rule_note(table):
-        print(note)
+    for note in (unlabelled_note(table), rule_note(table)):
+        if note:
+            print(note)
     beside = "summary and figure beside them" if len(summary) else "no summary: see above"
     print(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")

@@ -62,7 +62,7 @@ def choose_affine(image: nib.Nifti1Image, path: str | PathLike[str], affine_from
     other = AFFINES[1 - AFFINES.index(affine_from)]
     warnings.warn(
         f"{path}: sform and qform disagree by up to {apart:.1f} mm; the {affine_from} is used "
-        f"(affine_from={other} takes the other)",
+        f"(--affine_from {other} takes the other)",
         XranoWarning,
         stacklevel=4,
     )

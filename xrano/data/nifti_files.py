@@ -75,6 +75,8 @@ def open_nifti(
         UnknownNameError: if ``affine_from`` is unknown.
     """
     path = Path(path)
+    if path.is_dir():
+        raise VolumeError(f"{path} is a folder; a .nii or .nii.gz file is needed")
     if not path.is_file():
         raise VolumeError(f"{path} does not exist; a .nii or .nii.gz file is needed")
     try:

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from xrano.atomic_files import write_atomically, write_json
 from xrano.data.tables import read_pairs, read_sessions
@@ -84,7 +84,9 @@ def write_prepared(path: Path, session: PreparedSession, grid: Grid) -> None:
         "alignment": dict(session.alignment),
     }
     metadata = {"xrano": json.dumps(details, sort_keys=True)}
-    write_atomically(path, lambda temporary: save_file(arrays, temporary, metadata=metadata))
+    # Written by Python: safetensors' own writer lets nobody else read the file, and a full disk
+    # is no OSError to it.
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(arrays, metadata)))
 
 
 def read_details(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ CHECKSUMS = "checksums.json"
 SIDES = ("prior", "current")
 
 AGAIN = "run xrano prepare again"
-_REMAKE = "delete it and run xrano prepare again"
+_REMAKE = "run xrano prepare again"
 
 SessionKey = tuple[str, str]
 """Patient and session."""

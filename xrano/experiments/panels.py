@@ -50,8 +50,12 @@ def panel_case(
     region: str,
     *,
     where: str = "",
+    brought: str = "",
 ) -> PanelCase:
-    """The case of an explanation, its arrays on any one grid; ``where`` ends the title."""
+    """The case of an explanation, its arrays on any one grid.
+
+    ``where`` ends the title; ``brought`` is what became of the prior scan, after its session.
+    """
     pair = explanation.pair
     return PanelCase(
         grid=grid,
@@ -62,7 +66,7 @@ def panel_case(
         current_mask=masks[1],
         pair_id=pair.pair_id + where,
         patient_id=pair.patient_id,
-        prior_session=pair.prior_session,
+        prior_session=pair.prior_session + brought,
         current_session=pair.current_session,
         response=pair.response,
         predicted=explanation.predicted,

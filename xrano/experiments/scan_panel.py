@@ -56,6 +56,7 @@ def scan_panel(
         (mask(masks[0]), mask(masks[1])),
         region,
         where=f", on the {name} of the current scan",
+        brought=" (brain, brought to this scan)",
     )
     maps = [place.to_scan_world(attribution) for attribution in explanation.maps]
     return case_panel(case, maps, **{**options, "background": place.sequence})

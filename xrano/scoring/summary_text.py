@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from xrano.scoring.summary import DESCRIPTIVE_BELOW
+from xrano.scoring.summary import DESCRIPTIVE_BELOW, PRIMARY_REGION
 
 _HEADER = (
     "response",
@@ -47,6 +47,28 @@ def format_primary(frame: pd.DataFrame) -> str:
     if frame["descriptive"].any():
         texts += ["", f"* fewer than {DESCRIPTIVE_BELOW} patients: descriptive only"]
     return "\n".join(texts)
+
+
+def unlabelled_note(table: pd.DataFrame) -> str:
+    """What to say where no segmentation tells the primary region; empty if one does.
+
+    Args:
+        table: a score table.
+
+    Example:
+        >>> table = pd.DataFrame({"region": ["core/union", "whole/union"],
+        ...                       "status": ["region_not_labelled", "ok"]})
+        >>> unlabelled_note(table).split(":")[0]
+        'the segmentations do not label core'
+    """
+    primary = table[table["region"] == PRIMARY_REGION]
+    if primary.empty or (primary["status"] != "region_not_labelled").any():
+        return ""
+    other = sorted(set(table["region"][table["status"] == "ok"]))
+    return (
+        f"the segmentations do not label {PRIMARY_REGION.split('/')[0]}: the primary analysis has "
+        f"nothing to say; scores.csv has {', '.join(other) or 'no region'} (exploratory)"
+    )
 
 
 def _line(row: Mapping[Hashable, Any]) -> tuple[str, ...]:

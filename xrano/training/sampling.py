@@ -57,13 +57,14 @@ class EpochBatches(Sampler[list[int]]):
 def class_weights(responses: Sequence[int], num_classes: int) -> list[float]:
     """Weights inverse to the frequency of each class, with mean 1 over the rows.
 
-    A class that does not occur gets weight 0: it cannot enter the loss.
+    A class that does not occur in training gets weight 1: it may still occur in validation, and
+    with no weight at all a validation loss of such pairs alone would be 0/0.
 
     Example:
         >>> class_weights([0, 0, 0, 1], 3)
-        [0.6666666666666666, 2.0, 0.0]
+        [0.6666666666666666, 2.0, 1.0]
     """
     counts = np.bincount(responses, minlength=num_classes)
     present = counts > 0
-    weights = np.where(present, len(responses) / np.maximum(counts, 1) / present.sum(), 0.0)
+    weights = np.where(present, len(responses) / np.maximum(counts, 1) / present.sum(), 1.0)
     return [float(weight) for weight in weights]

@@ -65,7 +65,7 @@ class HeadedTable:
         ]
         if missing:
             raise ManifestError(
-                f"{path} lacks a column {', a column '.join(missing)}; found: "
+                f"{path} lacks a column {', a column '.join(missing)} (in any case); found: "
                 f"{'; '.join(header) or 'an empty file'}"
             )
 
