@@ -30,13 +30,13 @@ from xrano.attribution.methods import MethodRequest, attribute
 from xrano.attribution.model_state import find_layer
 from xrano.attribution.saliency import captum_saliency
 from xrano.channels import ChannelLayout
-from xrano.data.common_grid import brain_extent, cropped_to
 from xrano.data.index import index_cohort
 from xrano.data.normalisation import SequenceStatistics, normalise
 from xrano.data.phantom.cohort import write_phantom
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.data.placed_session import read_brain, same_world
-from xrano.data.prepare_session import prepare_session
+from xrano.data.preparation.common_grid import brain_extent, cropped_to
+from xrano.data.preparation.placed_session import read_brain, same_world
+from xrano.data.preparation.prepare_session import prepare_session
 from xrano.data.store import read_prepared, write_prepared
 from xrano.data.tables import read_sessions
 from xrano.models.classifier import ResponseClassifier

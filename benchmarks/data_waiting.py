@@ -4,9 +4,10 @@
 
 The preset ``demo`` on the phantom at 4 mm, the preset ``laptop`` (DenseNet121) on the phantom at
 2 mm. What the loop iterates over is wrapped, so the wait is exactly the time between asking for a
-batch and having it; the first batch of an epoch cannot be fetched ahead. The first epoch reads every pair from the store; later ones find in memory what
-fits there (0.8 GB: all of a cohort at 4 mm, some forty pairs at 2 mm). ``--cache_gb 0`` reads
-every pair anew in every epoch, as with a cohort that does not fit. Needed: less than 5 %.
+batch and having it; the first batch of an epoch cannot be fetched ahead. The first epoch reads
+every pair from the store; later ones find in memory what fits there (0.8 GB: all of a cohort at
+4 mm, some forty pairs at 2 mm). ``--cache_gb 0`` reads every pair anew in every epoch, as with a
+cohort that does not fit. Needed: less than 5 %.
 """
 
 from __future__ import annotations

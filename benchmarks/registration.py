@@ -32,7 +32,8 @@ from xrano.data.registration.motion import inverse, mean_displacement_mm, rotati
 from xrano.data.registration.sessions import ScanSource, SessionScans
 from xrano.data.registration.settings import AlignmentSettings
 from xrano.data.volumes import MaskVolume, Scan, read_mask, read_scan
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 from xrano.types import Affine
 
 PATIENT = "ms-longitudinal-patient01"

@@ -14,9 +14,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from xrano.data.index import index_cohort
-from xrano.data.indexed import prepare_index
 from xrano.data.phantom import PhantomSettings, write_phantom
-from xrano.data.prepare_settings import PrepareSettings
+from xrano.data.preparation.indexed import prepare_index
+from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.data.store import Store, open_store
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
 

@@ -20,14 +20,13 @@ from xrano.geometry import (
     bounding_box,
     dilate_mm,
     image_grid,
-    index_map,
     inverse,
     moved_by,
     ras_grid,
     require_same_grid,
-    resample,
     to_ras,
 )
+from xrano.resampling import index_map, resample
 
 
 def affine_of(linear, origin=(-31.0, 42.5, 7.25)):

@@ -14,7 +14,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
-from xrano.geometry import Grid, image_grid, resample
+from xrano.geometry import Grid, image_grid
 from xrano.maps import (
     MERGED_CHANNEL,
     AttributionMap,
@@ -24,6 +24,7 @@ from xrano.maps import (
     sidecar_path,
     write_description,
 )
+from xrano.resampling import resample
 
 
 def affine_of(linear, origin=(-31.0, 42.5, 7.25)):

@@ -19,8 +19,9 @@ from xrano.cli.main import main
 from xrano.data.registration.itk_transforms import read_itk_transform
 from xrano.data.store import open_store, read_prepared
 from xrano.data.volumes import read_mask, read_scan
-from xrano.geometry import Grid, moved_by, resample
+from xrano.geometry import Grid, moved_by
 from xrano.maps import find_maps, load_map
+from xrano.resampling import resample
 from xrano.types import Affine, Mask
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "ms-longitudinal-patient01"

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from xrano.atomic_files import json_text, write_atomically, write_json, write_text
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
-from xrano.geometry import Grid, Outside, as_shape, image_grid, moved_by, resample
+from xrano.geometry import Grid, as_shape, image_grid, moved_by
+from xrano.resampling import Outside, resample
 from xrano.types import Volume
 
 MERGED_CHANNEL = "all"

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from xrano.data.phantom.anatomy import rigid, rotation
-from xrano.geometry import Grid, image_grid, inverse, moved_by, resample
+from xrano.geometry import Grid, image_grid, inverse, moved_by
+from xrano.resampling import resample
 
 SEQUENCES = ("CT1", "FLAIR")
 SPACINGS = {"CT1": (6.0, 6.0, 6.0), "FLAIR": (5.0, 6.0, 8.0)}

@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from xrano.data.pair_volumes import session_pair_statistics
-from xrano.data.pairs import build_pairs
+from xrano.data.pairing.pairs import build_pairs
 from xrano.data.store import (
     PreparedSession,
     Store,

@@ -9,7 +9,7 @@ import pytest
 
 from xrano.data.affines import choose_affine, tells_nothing
 from xrano.data.phantom.anatomy import rotation
-from xrano.data.placed_session import read_session, same_world
+from xrano.data.preparation.placed_session import read_session, same_world
 from xrano.data.volumes import read_labels, read_mask, read_scan
 from xrano.errors import UnknownNameError, VolumeError, XranoWarning
 

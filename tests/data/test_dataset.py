@@ -12,8 +12,8 @@ from xrano.channels import ChannelLayout
 from xrano.data.augmentation import Augmentation, AugmentationConfig
 from xrano.data.dataset import PairDataset, class_index, class_indices
 from xrano.data.pair_volumes import load_pair
-from xrano.data.prepare import prepare_cohort
-from xrano.data.prepare_settings import PrepareSettings
+from xrano.data.preparation.prepare import prepare_cohort
+from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.data.store import Store, open_store, read_prepared
 from xrano.errors import CheckpointError, UnknownNameError
 

@@ -71,7 +71,7 @@ def test_what_a_header_can_tell_is_told_without_voxels(tmp_path: Path, read):
     singular[:3, 2] = singular[:3, 1]
     for name, path in {
         "does not exist": tmp_path / "nowhere.nii",
-        "does not exist; a": tmp_path,
+        "is a folder; a": tmp_path,
         "cannot be read": tmp_path / "text.nii",
         r"shape \(5, 3\); one volume of three axes": save(tmp_path / "flat.nii", flat),
         "cannot be inverted": save(tmp_path / "singular.nii", numbers(), singular),

@@ -10,7 +10,7 @@ import pytest
 from xrano.channels import KNOWN_SEQUENCES
 from xrano.data.normalisation import normalise, pair_statistics
 from xrano.data.phantom import PhantomSession, PhantomSettings, phantom_patient
-from xrano.data.probe import distant_tissue, leak_probe, tissue_features
+from xrano.data.quality.probe import distant_tissue, leak_probe, tissue_features
 
 SEEDS = (301, 302, 303)
 PATIENTS = 32

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xrano.data.pairs import build_pairs
+from xrano.data.pairing.pairs import build_pairs
 from xrano.data.tables import (
     EXCLUSION_COLUMNS,
     PAIR_COLUMNS,

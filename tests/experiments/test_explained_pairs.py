@@ -16,9 +16,9 @@ import torch
 
 from xrano.attribution.methods import AttributionSettings
 from xrano.cli.main import main
-from xrano.data.indexed import prepare_index
 from xrano.data.pair_volumes import load_pair
-from xrano.data.prepare_settings import PrepareSettings
+from xrano.data.preparation.indexed import prepare_index
+from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.data.tables import write_table
 from xrano.errors import (
     ConfigError,

@@ -10,7 +10,7 @@ from small_store import GRID, session, write_small_store
 
 from xrano.cli.probe_command import run
 from xrano.data.normalisation import SequenceStatistics, normalise
-from xrano.data.probe import ProbeResult
+from xrano.data.quality.probe import ProbeResult
 from xrano.data.store import Store, open_store
 from xrano.errors import ConfigError
 from xrano.experiments.distant_tissue import common_sequences, pair_features

@@ -18,11 +18,11 @@ from native_cohort import SEQUENCES, Matrices, write_native
 
 from xrano.attribution.methods import AttributionSettings
 from xrano.cli.main import main
-from xrano.data import prepare
-from xrano.data.indexed import prepare_index
-from xrano.data.jobs import Outcome
-from xrano.data.prepare_settings import PrepareSettings
-from xrano.data.session_placement import Placement
+from xrano.data.preparation import prepare
+from xrano.data.preparation.indexed import prepare_index
+from xrano.data.preparation.jobs import Outcome
+from xrano.data.preparation.prepare_settings import PrepareSettings
+from xrano.data.preparation.session_placement import Placement
 from xrano.errors import ConfigError, ManifestError, SplitError, UnknownNameError, VolumeError
 from xrano.experiments import outside_pair
 from xrano.experiments.explained_pairs import explain_pairs

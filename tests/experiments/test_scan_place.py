@@ -18,8 +18,9 @@ from xrano.experiments.saved_maps import score_saved_maps
 from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.explain import Explainer, Explanation
-from xrano.geometry import Grid, image_grid, inverse, moved_by, resample
+from xrano.geometry import Grid, image_grid, inverse, moved_by
 from xrano.maps import AttributionMap, find_maps, in_common_world, load_map
+from xrano.resampling import resample
 from xrano.training.run import Run
 
 KINDS = ("LPS", "RAS", "PIR", "oblique")

@@ -78,7 +78,7 @@ def test_a_broken_session_has_a_row_and_a_flag_but_no_page(store: Store, tmp_pat
 
 def test_names_cannot_lead_out_of_the_folder(tmp_path: Path):
     out = tmp_path / "quality"
-    changed = {(0, n): {"patient_id": "..", "session_id": f"<b>&{n}"} for n in (0, 1)}
+    changed = {(0, n): {"patient_id": "...", "session_id": f"<b>&{n}"} for n in (0, 1)}
     store = write_small_store(tmp_path / "store", patients=1, visits=2, changed=changed)
     write_quality(store, out)
     assert pages(out) == ["pages/_/_b__0.png", "pages/_/_b__1.png"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xrano.errors import GridMismatchError, VolumeError
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
 from xrano.metrics.overlap import relevance_mass_accuracy
 from xrano.metrics.resolution import (
     RESOLUTION_METRICS,
@@ -16,6 +16,7 @@ from xrano.metrics.resolution import (
     mass_ceiling,
     resolution_reference,
 )
+from xrano.resampling import resample
 
 SHAPE = (11, 14, 9)
 

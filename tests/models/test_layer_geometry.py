@@ -202,20 +202,56 @@ class TestDenseNet:
         for layer in model.cam_layers:
             assert feature_grid(model, layer, 2, grid).shape == tuple(shapes[layer])
 
-    @pytest.mark.parametrize("axis", range(3))
-    def test_the_small_network_by_bright_voxels(self, axis):
-        # Cells reach 53 voxels to each side, so that one axis at a time is long.
-        shape = [125 if axis == other else 9 + other for other in range(3)]
-        model = create_model("densenet_small", ChannelLayout(("T1",))).eval()
-        grid, layer = oblique(shape), model.cam_layers[0]
+
+# Network, stem, layer (coarse to fine), least size of the other axes, long axis and its size.
+ARCHITECTURES = [
+    *(("densenet_small", "concat", 0, 9, axis, 125) for axis in range(3)),
+    ("densenet_small", "siamese", 0, 9, 1, 125),
+    ("densenet_small", "concat+subtract", 1, 9, 2, 85),
+    *(("resnet_small", "concat", 0, 9, axis, 133) for axis in range(3)),
+    ("resnet_small", "siamese", 0, 9, 2, 133),
+    ("resnet_small", "concat", 1, 9, 0, 90),
+    ("resnet_small", "concat", 2, 9, 1, 60),
+    ("resnet_small", "concat", 3, 9, 2, 40),
+    ("resnet18", "concat", 3, 9, 1, 81),
+    ("alexnet3d", "concat", 0, 18, 0, 181),
+    ("alexnet3d", "concat", 1, 18, 2, 60),
+    ("alexnet3d", "concat", 2, 18, 1, 40),
+]
+
+
+@pytest.mark.parametrize(("name", "stem", "layer", "least", "axis", "size"), ARCHITECTURES)
+def test_networks_by_bright_voxels(name, stem, layer, least, axis, size):
+    # Cells reach up to 70 voxels to each side, so that one axis at a time is long.
+    shape = [size if axis == other else least + other for other in range(3)]
+    model = create_model(name, ChannelLayout(("T1",)), stem=stem).eval()
+    grid, layer = oblique(shape), model.cam_layers[layer]
+    found = feature_grid(model, layer, 2, grid)
+    response = features(model, layer, bright_line(shape, axis)).sum(dim=1)
+    assert found.shape == tuple(response.shape[1:])
+    cell = [0, 0, 0]
+    cell[axis] = found.shape[axis] // 2
+    (reached,) = np.nonzero(response[(slice(None), *cell)].numpy() > 0)
+    assert 0 < reached[0] < reached[-1] < shape[axis] - 1
+    centre = (reached[0] + reached[-1]) / 2
+    assert grid.voxel(found.world(cell))[axis] == pytest.approx(centre)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("resnet18", [(32, 0), (16, 0), (8, 0), (4, 0)]),
+        ("resnet_small", [(16, 0), (8, 0), (4, 0), (2, 0)]),
+        ("alexnet3d", [(18, 8), (6, 2), (2, 0)]),
+    ],
+)
+def test_every_cam_layer_of_other_networks_in_closed_form(name, cells):
+    model = create_model(name, ChannelLayout(("T1",)))
+    grid = oblique((70, 66, 64))
+    for layer, (stride, offset) in zip(model.cam_layers, cells, strict=True):
         found = feature_grid(model, layer, 2, grid)
-        response = features(model, layer, bright_line(shape, axis)).sum(dim=1)
-        cell = [0, 0, 0]
-        cell[axis] = 7
-        (reached,) = np.nonzero(response[(slice(None), *cell)].numpy() > 0)
-        assert 0 < reached[0] < reached[-1] < shape[axis] - 1
-        centre = (reached[0] + reached[-1]) / 2
-        assert grid.voxel(found.world(cell))[axis] == pytest.approx(centre)
+        for cell in ((0, 0, 0), (1, 2, 3)):
+            assert found.world(cell) == pytest.approx(grid.world(stride * np.array(cell) + offset))
 
 
 def bright_line(shape, axis):

@@ -24,7 +24,9 @@ def same_weights(a, b):
 
 
 def test_the_names_that_exist():
-    assert set(MODELS) == {"densenet_small", "densenet121", "densenet169", "densenet264"}
+    densenets = {"densenet_small", "densenet121", "densenet169", "densenet264"}
+    others = {"resnet_small", "resnet18", "alexnet3d", "vit_small", "vit"}
+    assert set(MODELS) == densenets | others
     assert all(spec.description for spec in MODELS.values())
 
 
@@ -33,7 +35,10 @@ def test_an_unknown_name_lists_them():
         create_model("densenet12", LAYOUT)
 
 
-@pytest.mark.parametrize("name", ["densenet_small", "densenet121", "densenet169"])
+@pytest.mark.parametrize(
+    "name",
+    ["densenet_small", "densenet121", "densenet169", "resnet_small", "resnet18", "alexnet3d"],
+)
 def test_the_protocol_and_the_promised_cells(name):
     model = create_model(name, LAYOUT, num_classes=3)
     assert isinstance(model, ExplainableModel)
@@ -43,7 +48,7 @@ def test_the_protocol_and_the_promised_cells(name):
     strides = [
         feature_grid(model, layer, len(LAYOUT), grid).affine[0, 0] for layer in model.cam_layers
     ]
-    assert strides[0] == MODELS[name].stride
+    assert (strides[0],) * 3 == MODELS[name].stride
     assert strides == sorted(strides, reverse=True), "coarse to fine"
 
 

@@ -81,6 +81,9 @@ def find_layer(model: nn.Module, layer: str | None) -> tuple[str, nn.Module]:
     offered = require_explainable(model).cam_layers
     if layer is None:
         if not offered:
+            # A network of ours that has none says why, and what fits it.
+            if note := str(getattr(model, "cam_note", "")):
+                raise ModelError(note)
             raise ModelError(
                 "this network names no layers for class activation maps (cam_layers is empty); "
                 "name one with --layer"

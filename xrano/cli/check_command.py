@@ -16,7 +16,7 @@ def run(store: Path, timed_pairs: int = 5) -> None:
         timed_pairs: how many pairs are read to measure the time.
     """
     from xrano.cli.terminal import bar
-    from xrano.data.store_check import check_store
+    from xrano.data.quality.store_check import check_store
 
     found = check_store(store, timed_pairs=timed_pairs, progress=bar)
     print(found.describe())

@@ -23,6 +23,7 @@ COMMANDS = {
     "quality": "measure every prepared session and draw a page of each",
     "check": "verify a prepared store's files, sizes and read time",
     "probe": "ask whether tissue far from the tumour tells the response",
+    "models": "list the networks: weights, cells, feature grids, and what a step costs",
     "train": "train a network, fold by fold",
     "evaluate": "judge the out-of-fold predictions, beside simple references",
     "explain": "draw and save attribution maps of pairs",
@@ -44,7 +45,17 @@ POSITIONALS = {
 """Arguments that need no option name: what the command before has written."""
 
 
-LISTS = ("--methods", "--pair", "--planes", "--folds", "--model.sequences", "--sequences", "--box")
+LISTS = (
+    "--methods",
+    "--pair",
+    "--planes",
+    "--folds",
+    "--model.sequences",
+    "--sequences",
+    "--box",
+    "--shape",
+    "--models",
+)
 """Options that take several values, separated by blanks."""
 
 

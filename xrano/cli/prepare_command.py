@@ -62,8 +62,8 @@ def run(
     from dataclasses import replace
 
     from xrano.cli.terminal import bar
-    from xrano.data.indexed import prepare_index
-    from xrano.data.prepare_settings import PROTOCOLS
+    from xrano.data.preparation.indexed import prepare_index
+    from xrano.data.preparation.prepare_settings import PROTOCOLS
     from xrano.data.store import open_store
 
     named: dict[str, Any] = {

@@ -17,15 +17,15 @@ from xrano.data.datasets.lumiere_measures import (
     lumiere_volumes,
 )
 from xrano.data.datasets.manifest import write_index
-from xrano.data.exclusions import ExclusionReason
 from xrano.data.index_summary import IndexSummary, summarise_index
 from xrano.data.label_schemes import REGIONS
-from xrano.data.pair_references import REFERENCES
-from xrano.data.pair_rows import exclusion_row, exclusion_table
-from xrano.data.pairs import UNRATED, build_pairs
-from xrano.data.paper_selection import PAPER, SELF_PAIR, paper_pairs
-from xrano.data.region_coverage import main_source
-from xrano.data.segmenter_agreement import add_agreement
+from xrano.data.pairing.exclusions import ExclusionReason
+from xrano.data.pairing.pair_references import REFERENCES
+from xrano.data.pairing.pair_rows import exclusion_row, exclusion_table
+from xrano.data.pairing.pairs import UNRATED, build_pairs
+from xrano.data.pairing.paper_selection import PAPER, SELF_PAIR, paper_pairs
+from xrano.data.pairing.region_coverage import main_source
+from xrano.data.quality.segmenter_agreement import add_agreement
 from xrano.data.tables import write_table
 from xrano.errors import ConfigError, ManifestError, UnknownNameError
 from xrano.progress import Progress, quiet
@@ -65,14 +65,14 @@ def index_cohort(
         dataset: whose layout it is, or ``auto``.
         image_source: of LUMIERE; as for :func:`~xrano.data.datasets.lumiere.read_lumiere`.
         duplicates: of LUMIERE; likewise.
-        reference: as for :func:`~xrano.data.pairs.build_pairs`.
-        unrated: as for :func:`~xrano.data.pairs.build_pairs`.
-        paper: of LUMIERE; select pairs as :mod:`~xrano.data.paper_selection` does.
+        reference: as for :func:`~xrano.data.pairing.pairs.build_pairs`.
+        unrated: as for :func:`~xrano.data.pairing.pairs.build_pairs`.
+        paper: of LUMIERE; select pairs as :mod:`~xrano.data.pairing.paper_selection` does.
         sequences: with ``paper``, what both scans must have; LUMIERE's four if empty.
         agreement: of LUMIERE; read both tools' masks and add how far they agree to the sessions.
         measure: read every segmentation of which no volume is known and measure its regions.
         rate_by_rule: rate unrated sessions by their volumes, measured if need be; see
-            :mod:`~xrano.data.rule_ratings`.
+            :mod:`~xrano.data.pairing.rule_ratings`.
         rule_reference: with ``rate_by_rule``, ``rano`` or ``previous``.
         progress: how to show progress.
 
@@ -161,7 +161,7 @@ def _volumes(
     )
     if not measure:
         return known
-    from xrano.data.rule_ratings import measure_volumes
+    from xrano.data.pairing.rule_ratings import measure_volumes
 
     missing = segmentations[~segmentations["source"].isin(known["source"])]
     measured = measure_volumes(missing, REGIONS)
@@ -169,7 +169,7 @@ def _volumes(
 
 
 def _rated(sessions: pd.DataFrame, volumes: pd.DataFrame | None, reference: str) -> pd.DataFrame:
-    from xrano.data.rule_ratings import rate_by_rule
+    from xrano.data.pairing.rule_ratings import rate_by_rule
 
     if volumes is None:
         raise ManifestError("no session has a segmentation to measure, so none can be rated by it")

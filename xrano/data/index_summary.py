@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.pair_references import REFERENCES
-from xrano.data.pairs import build_pairs
-from xrano.data.region_coverage import COVERAGE_COLUMNS, region_coverage
-from xrano.data.segmenter_agreement import describe_agreement
+from xrano.data.pairing.pair_references import REFERENCES
+from xrano.data.pairing.pairs import build_pairs
+from xrano.data.pairing.region_coverage import COVERAGE_COLUMNS, region_coverage
+from xrano.data.quality.segmenter_agreement import describe_agreement
 from xrano.rano import RESPONSES
 
 
@@ -32,9 +32,9 @@ class IndexSummary:
     ``pairs_per_response`` and ``patients_per_response`` have each response as a key, and an empty
     string for unrated pairs if there are any; ``exclusions`` counts sessions per reason, and with
     the pairs they make up all sessions. ``references`` lacks those that the cohort has no volumes
-    for. ``coverage`` is a table of :data:`~xrano.data.region_coverage.COVERAGE_COLUMNS`, judged by
-    the volumes of ``volume_source``; both are empty without volumes. ``flags`` counts the words of
-    the pairs' column of that name; ``notes`` says in words what is odd about the cohort.
+    for. ``coverage`` is a table of :data:`~xrano.data.pairing.region_coverage.COVERAGE_COLUMNS`,
+    judged by the volumes of ``volume_source``; both are empty without volumes. ``flags`` counts the
+    words of the pairs' column of that name; ``notes`` says in words what is odd about the cohort.
     """
 
     out: Path

@@ -11,10 +11,10 @@ import yaml
 import xrano
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.index import index_cohort
-from xrano.data.indexed import prepare_index
 from xrano.data.phantom.cohort import write_phantom
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.data.prepare_settings import PrepareSettings
+from xrano.data.preparation.indexed import prepare_index
+from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.evaluated_run import evaluate_run
 from xrano.experiments.explained_pairs import explain_pairs

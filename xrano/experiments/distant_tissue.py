@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xrano.channels import ChannelLayout
 from xrano.data.pair_volumes import assemble_pair, unpack_statistics
-from xrano.data.probe import distant_tissue, tissue_features
+from xrano.data.quality.probe import distant_tissue, tissue_features
 from xrano.data.store import PreparedSession, Store, read_prepared
 from xrano.progress import Progress
 

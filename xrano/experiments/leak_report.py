@@ -1,8 +1,8 @@
 """Does tissue far from the tumour tell the response? The leak probe on a prepared cohort.
 
-The probe (:mod:`xrano.data.probe`) sees the normalised intensities as a network would, but only
-brain that is farther than 16 or 32 mm from every labelled voxel of either scan. Rated pairs take
-part. Pairs that span an operation are left out and counted: surgery moves and scars tissue far
+The probe (:mod:`xrano.data.quality.probe`) sees the normalised intensities as a network would, but
+only brain that is farther than 16 or 32 mm from every labelled voxel of either scan. Rated pairs
+take part. Pairs that span an operation are left out and counted: surgery moves and scars tissue far
 from the tumour, and it is no part of the primary analysis either.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xrano.atomic_files import write_json
-from xrano.data.probe import (
+from xrano.data.quality.probe import (
     PROBE_DISTANCES_MM,
     ProbeResult,
     leak_probe,

@@ -14,10 +14,10 @@ from xrano.data.pair_volumes import (
     session_pair_statistics,
     unpack_statistics,
 )
-from xrano.data.pairs import pair_id as make_pair_id
-from xrano.data.prepare_session import prepare_session
-from xrano.data.prepare_settings import PrepareSettings
-from xrano.data.session_placement import place_sessions
+from xrano.data.pairing.pairs import pair_id as make_pair_id
+from xrano.data.preparation.prepare_session import prepare_session
+from xrano.data.preparation.prepare_settings import PrepareSettings
+from xrano.data.preparation.session_placement import place_sessions
 from xrano.data.store import PreparedSession
 from xrano.errors import ConfigError, ManifestError, UnknownNameError, VolumeError
 from xrano.experiments.explained_pairs import explainers_by_fold, write_explanation

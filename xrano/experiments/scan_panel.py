@@ -13,7 +13,8 @@ from xrano.data.volumes import read_scan
 from xrano.experiments.panels import outlines, panel_case
 from xrano.experiments.scan_place import ScanPlace
 from xrano.explain import Explanation
-from xrano.geometry import inverse, moved_by, resample
+from xrano.geometry import inverse, moved_by
+from xrano.resampling import resample
 from xrano.types import Mask
 from xrano.viz.panel import case_panel
 

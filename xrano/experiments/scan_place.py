@@ -1,7 +1,8 @@
 """A map's way back: from the cohort's common world onto a scan as it came from the scanner.
 
-Every file has a matrix from its own world to the common one (:mod:`xrano.data.placed_session`).
-Its inverse takes the grid of a map to the scan's world exactly; voxels are interpolated once.
+Every file has a matrix from its own world to the common one
+(:mod:`xrano.data.preparation.placed_session`). Its inverse takes the grid of a map to the scan's
+world exactly; voxels are interpolated once.
 """
 
 from __future__ import annotations

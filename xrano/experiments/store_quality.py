@@ -2,7 +2,7 @@
 
 ::
 
-    quality.csv                      one row a session, see xrano.data.session_quality
+    quality.csv                      one row a session, see xrano.data.quality.session_quality
     index.html                       all sessions, those with flags first
     pages/PATIENT/SESSION.png        see xrano.viz.session_page
     pages/PATIENT/SESSION.key        hash of what the page shows: drawn anew if it changed
@@ -23,11 +23,11 @@ from typing import Any
 import pandas as pd
 
 from xrano.atomic_files import write_text
-from xrano.data.jobs import run_jobs
 from xrano.data.label_schemes import WHOLE, has_region, region_mask
-from xrano.data.outliers import LEAST_VALUES
-from xrano.data.quality_flags import UNREADABLE, cohort_flags
-from xrano.data.session_quality import file_mark, session_quality
+from xrano.data.preparation.jobs import run_jobs
+from xrano.data.quality.outliers import LEAST_VALUES
+from xrano.data.quality.quality_flags import UNREADABLE, cohort_flags
+from xrano.data.quality.session_quality import file_mark, session_quality
 from xrano.data.store import PreparedSession, Store, read_prepared
 from xrano.data.tables import write_table
 from xrano.experiments.quality_numbers import INDEX_COLUMNS, PageTable, index_numbers

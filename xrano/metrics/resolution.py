@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrano.errors import GridMismatchError, VolumeError
-from xrano.geometry import Grid, index_map, resample
+from xrano.geometry import Grid
 from xrano.metrics.catalogue import OverlapScore
 from xrano.metrics.overlap import score_overlap
 from xrano.metrics.ranked import check_mask
+from xrano.resampling import index_map, resample
 from xrano.types import Mask
 
 RESOLUTION_METRICS = ("relevance_mass_accuracy", "relevance_rank_accuracy", "pointing_game")

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from xrano.channels import ChannelLayout
-from xrano.errors import ModelError
+from xrano.errors import ModelError, UnknownNameError
+from xrano.models.stems import STEMS
 
 
 class ResponseClassifier(nn.Module):
@@ -16,14 +17,18 @@ class ResponseClassifier(nn.Module):
     attributes is as good.
 
     Args:
-        backbone: maps ``(batch, len(layout), i, j, k)`` to logits ``(batch, num_classes)``.
+        backbone: maps what the stem makes of ``(batch, len(layout), i, j, k)`` to logits
+            ``(batch, num_classes)``.
         layout: which input channel is which.
         num_classes: number of logits.
         cam_layers: modules of the backbone for class activation maps, coarse to fine; empty if
             there are none.
+        stem: how the scans come in, a key of :data:`xrano.models.stems.STEMS`.
+        cam_note: why there is no layer for class activation maps, and which methods fit.
 
     Raises:
         ModelError: if a layer named is not a module of the backbone.
+        UnknownNameError: if there is no such stem.
     """
 
     def __init__(
@@ -32,8 +37,13 @@ class ResponseClassifier(nn.Module):
         layout: ChannelLayout,
         num_classes: int,
         cam_layers: tuple[str, ...],
+        *,
+        stem: str = "concat",
+        cam_note: str = "",
     ) -> None:
         super().__init__()
+        if stem not in STEMS:
+            raise UnknownNameError("stem", stem, STEMS)
         known = dict(backbone.named_modules())
         for name in cam_layers:
             if name not in known:
@@ -42,6 +52,8 @@ class ResponseClassifier(nn.Module):
         self.layout = layout
         self.num_classes = num_classes
         self.cam_layers = tuple(f"backbone.{name}" for name in cam_layers)
+        self.stem = stem
+        self.cam_note = cam_note
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits ``(batch, num_classes)`` of ``(batch, channel, i, j, k)``.
@@ -54,7 +66,7 @@ class ResponseClassifier(nn.Module):
                 f"this network needs (batch, {len(self.layout)}, i, j, k) with channels "
                 f"{', '.join(self.layout.names)}; got shape {tuple(inputs.shape)}"
             )
-        logits: Tensor = self.backbone(inputs)
+        logits: Tensor = self.backbone(STEMS[self.stem].arrange(inputs))
         return logits
 
 

@@ -3,79 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
-from monai.networks.nets.densenet import DenseNet
 from torch import nn
 
 from xrano.channels import ChannelLayout
 from xrano.errors import UnknownNameError
+from xrano.models.alexnet import AlexNet3D
 from xrano.models.classifier import ResponseClassifier
+from xrano.models.densenet import PairDenseNet
+from xrano.models.resnet import PairResNet
+from xrano.models.stems import JOINED, STEMS, Siamese
+from xrano.models.vit import PairViT
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A row of the table: how to build a backbone and where its class activation maps are.
+    """A row of the table: how to build a network and where its class activation maps are.
 
-    ``stride`` is the size of a cell of the last feature grid in voxels.
+    ``build(in_channels, num_classes, joined, checkpointing=…)`` gives an
+    :class:`xrano.models.stems.EncodingNetwork`; ``stride`` is the size of a cell of the last
+    feature grid in voxels along i, j, k; ``cam_layers`` go from coarse to fine. A network without
+    them says in ``cam_note`` why and what fits instead, and names in ``grid_layers`` what stands
+    on its grid.
     """
 
-    build: Callable[[int, int], nn.Module]
+    build: Callable[..., nn.Module]
     cam_layers: tuple[str, ...]
-    stride: int
+    stride: tuple[int, int, int]
     description: str
+    cam_note: str = ""
+    grid_layers: tuple[str, ...] = field(default=())
+
+    @property
+    def grids(self) -> tuple[str, ...]:
+        """Modules whose output is a feature grid, coarse to fine."""
+        return self.grid_layers or self.cam_layers
 
 
-MONAI_STEM = 7
-"""Size of the first convolution's kernel in MONAI's DenseNets."""
-
-
-def _densenet(
-    block_config: tuple[int, ...], *, init_features: int, growth_rate: int, stem: int
-) -> Callable[[int, int], nn.Module]:
-    def build(in_channels: int, num_classes: int) -> nn.Module:
-        network = DenseNet(
-            spatial_dims=3,
-            in_channels=in_channels,
-            out_channels=num_classes,
-            init_features=init_features,
-            growth_rate=growth_rate,
-            block_config=block_config,
-        )
-        if stem != MONAI_STEM:
-            convolution = nn.Conv3d(
-                in_channels, init_features, stem, stride=2, padding=stem // 2, bias=False
-            )
-            nn.init.kaiming_normal_(convolution.weight)
-            network.features.conv0 = convolution
-        return network
-
-    return build
-
-
-def _densenet_spec(
-    block_config: tuple[int, ...],
-    description: str,
-    *,
-    init_features: int,
-    growth_rate: int,
-    stem: int = MONAI_STEM,
-) -> ModelSpec:
+def _densenet(block_config: tuple[int, ...], description: str, **settings: Any) -> ModelSpec:
     blocks = len(block_config)
     return ModelSpec(
-        build=_densenet(
-            block_config, init_features=init_features, growth_rate=growth_rate, stem=stem
-        ),
+        build=partial(PairDenseNet, block_config=block_config, **settings),
         # The paper takes the last dense block before its final norm; finer blocks follow.
         cam_layers=tuple(f"features.denseblock{index}" for index in range(blocks, 0, -1)),
-        stride=4 * 2 ** (blocks - 1),
+        stride=(4 * 2 ** (blocks - 1),) * 3,
         description=description,
     )
 
 
+def _resnet(description: str, *, stride: int, **settings: Any) -> ModelSpec:
+    return ModelSpec(
+        build=partial(PairResNet, **settings),
+        cam_layers=("layer4", "layer3", "layer2", "layer1"),
+        stride=(stride,) * 3,
+        description=description,
+    )
+
+
+def _vit(description: str, *, patch: tuple[int, int, int], **settings: Any) -> ModelSpec:
+    return ModelSpec(
+        build=partial(PairViT, patch=patch, **settings),
+        cam_layers=(),
+        stride=patch,
+        description=description,
+        cam_note="attention mixes places, so a token of a transformer does not stand for its "
+        "patch and has no Grad-CAM; saliency and ig fit",
+        grid_layers=("patch_embedding.patch_embeddings",),
+    )
+
+
 MODELS: Mapping[str, ModelSpec] = {
-    "densenet_small": _densenet_spec(
+    "densenet_small": _densenet(
         (4, 4),
         "two dense blocks, stride 8: cells of 32 mm at 4 mm voxels, for the demo and tests",
         init_features=24,
@@ -83,45 +85,84 @@ MODELS: Mapping[str, ModelSpec] = {
         # At 4 mm a kernel of 7 would span 28 mm, and take most of the time.
         stem=3,
     ),
-    "densenet121": _densenet_spec(
-        (6, 12, 24, 16), "MONAI DenseNet121, stride 32", init_features=64, growth_rate=32
+    "densenet121": _densenet((6, 12, 24, 16), "MONAI DenseNet121"),
+    "densenet169": _densenet((6, 12, 32, 32), "MONAI DenseNet169"),
+    "densenet264": _densenet((6, 12, 64, 48), "MONAI DenseNet264: the paper's best"),
+    "resnet_small": _resnet(
+        "a ResNet of one block a stage, for tests",
+        stride=16,
+        layers=(1, 1, 1, 1),
+        planes=(8, 16, 32, 64),
+        stem=3,
+        pooled=False,
     ),
-    "densenet169": _densenet_spec(
-        (6, 12, 32, 32), "MONAI DenseNet169, stride 32", init_features=64, growth_rate=32
+    "resnet18": _resnet(
+        "MONAI ResNet18, takes MedicalNet's weights", stride=32, layers=(2, 2, 2, 2)
     ),
-    "densenet264": _densenet_spec(
-        (6, 12, 64, 48),
-        "MONAI DenseNet264, stride 32: the paper's best",
-        init_features=64,
-        growth_rate=32,
+    "alexnet3d": ModelSpec(
+        build=AlexNet3D,
+        cam_layers=("features.stage5", "features.stage2", "features.stage1"),
+        stride=(18, 18, 18),
+        description="five convolutions in 3D",
     ),
+    "vit_small": _vit(
+        "a transformer of two blocks, for tests",
+        patch=(8, 8, 8),
+        hidden=48,
+        mlp=96,
+        depth=2,
+        heads=4,
+        dropout=0.0,
+    ),
+    "vit": _vit("MONAI ViT-B, the paper's patches of 20 × 20 × 10", patch=(20, 20, 10)),
 }
 
 
 def create_model(
-    name: str, layout: ChannelLayout, num_classes: int = 4, *, seed: int = 0
+    name: str,
+    layout: ChannelLayout,
+    num_classes: int = 4,
+    *,
+    stem: str = "concat",
+    seed: int = 0,
+    checkpointing: bool = False,
 ) -> ResponseClassifier:
     """Make a network with random weights.
 
     Args:
         name: a key of :data:`MODELS`.
-        layout: the input channels.
+        layout: the input channels, whatever the stem.
         num_classes: number of logits.
+        stem: a key of :data:`xrano.models.stems.STEMS`.
         seed: of the weights; the global random state is left as it was.
+        checkpointing: compute activations again in the backward pass of a training step: less
+            memory, about a third more time, the same gradients.
 
     Raises:
-        UnknownNameError: if there is no such network; the message lists them.
+        UnknownNameError: if there is no such network or stem; the message lists them.
 
     Example:
-        >>> model = create_model("densenet_small", ChannelLayout(("T1", "FLAIR")))
-        >>> model.cam_layers[0]
+        >>> layout = ChannelLayout(("T1", "FLAIR"))
+        >>> create_model("densenet_small", layout).cam_layers[0]
         'backbone.features.denseblock2'
+        >>> create_model("densenet_small", layout, stem="siamese").cam_layers
+        ('backbone.join',)
     """
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
-    spec = MODELS[name]
+    if stem not in STEMS:
+        raise UnknownNameError("stem", stem, STEMS)
+    spec, entry = MODELS[name], STEMS[stem]
+    in_channels = entry.channels * len(layout.sequences)
+    joined = JOINED if entry.shared else 1
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reach for every GPU, whose state is not restored.
         torch.default_generator.manual_seed(seed)
-        backbone = spec.build(len(layout), num_classes)
-    return ResponseClassifier(backbone, layout, num_classes, spec.cam_layers)
+        backbone = spec.build(in_channels, num_classes, joined, checkpointing=checkpointing)
+    cam_layers = spec.cam_layers
+    if entry.shared:
+        backbone = Siamese(backbone)
+        cam_layers = ("join",) if cam_layers else ()
+    return ResponseClassifier(
+        backbone, layout, num_classes, cam_layers, stem=stem, cam_note=spec.cam_note
+    )

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xrano.errors import ConfigError, GridMismatchError, ManifestError
-from xrano.geometry import Grid, Outside, resample
+from xrano.geometry import Grid
 from xrano.maps import AttributionMap, Rectification
 from xrano.metrics.catalogue import OverlapScore, check_metrics, score_ranked
 from xrano.metrics.ranked import rank_map
+from xrano.resampling import Outside, resample
 from xrano.scoring.pair_masks import MaskKey, PairMasks
 from xrano.scoring.score_table import SCORE_COLUMNS
 from xrano.types import Volume

@@ -19,17 +19,32 @@ from xrano.models.factory import create_model
 
 
 def save_weights(
-    path: Path, weights: dict[str, Tensor], *, model: str, layout: ChannelLayout, num_classes: int
+    path: Path,
+    weights: dict[str, Tensor],
+    *,
+    model: str,
+    layout: ChannelLayout,
+    num_classes: int,
+    stem: str = "concat",
 ) -> None:
-    """Write weights with the name and channels of their network."""
-    details = {"model": model, "sequences": list(layout.sequences), "num_classes": num_classes}
+    """Write weights with the name, stem and channels of their network."""
+    details = {
+        "model": model,
+        "stem": stem,
+        "sequences": list(layout.sequences),
+        "num_classes": num_classes,
+    }
     metadata = {"xrano": json.dumps(details, sort_keys=True)}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     write_atomically(path, lambda temporary: save_file(plain, temporary, metadata=metadata))
 
 
 def load_model(
-    path: Path, *, model: str | None = None, layout: ChannelLayout | None = None
+    path: Path,
+    *,
+    model: str | None = None,
+    layout: ChannelLayout | None = None,
+    stem: str | None = None,
 ) -> ResponseClassifier:
     """Make the network that a weight file belongs to and load it.
 
@@ -37,15 +52,17 @@ def load_model(
         path: a file of :func:`save_weights`.
         model: name that the network must have, if given.
         layout: channels that it must have, if given.
+        stem: that it must have, if given; a file that names none is of ``concat``.
 
     Raises:
-        CheckpointError: if the file is missing or broken, of another network or of other
+        CheckpointError: if the file is missing or broken, of another network, stem or other
             sequences, or its tensors do not fit.
     """
     try:
         with safe_open(path, framework="pt") as file:
             details = json.loads(file.metadata()["xrano"])
             name, classes = str(details["model"]), int(details["num_classes"])
+            found_stem = str(details.get("stem", "concat"))
             stored = ChannelLayout(details["sequences"])
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -59,7 +76,11 @@ def load_model(
             f"{path} was trained on {', '.join(stored.sequences)}, the run's config says "
             f"{', '.join(layout.sequences)}"
         )
-    network = create_model(name, stored, classes)
+    if stem is not None and found_stem != stem:
+        raise CheckpointError(
+            f"{path} holds a network with the stem {found_stem}, the run's config says {stem}"
+        )
+    network = create_model(name, stored, classes, stem=found_stem)
     load_weights(network, weights, path)
     return network.eval()
 

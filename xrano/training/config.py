@@ -22,9 +22,13 @@ class ModelConfig:
     """Which network sees which sequences."""
 
     name: str = "densenet121"
-    """Network: densenet_small, densenet121, densenet169, densenet264."""
+    """Network: one that xrano models lists."""
     sequences: tuple[str, ...] = ("T1", "CT1", "T2", "FLAIR")
     """Sequences, of the prior and of the current scan each."""
+    stem: str = "concat"
+    """How the scans come in: concat, subtract, concat+subtract or siamese."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, about a third more time."""
 
 
 @dataclass(frozen=True)

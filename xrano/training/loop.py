@@ -65,7 +65,14 @@ def train_fold(
         return
     settings = config.training
     layout = ChannelLayout(config.model.sequences)
-    network = create_model(config.model.name, layout, len(RESPONSES), seed=seed)
+    network = create_model(
+        config.model.name,
+        layout,
+        len(RESPONSES),
+        stem=config.model.stem,
+        seed=seed,
+        checkpointing=config.model.checkpointing,
+    )
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -116,6 +123,7 @@ def train_fold(
                 model=config.model.name,
                 layout=layout,
                 num_classes=len(RESPONSES),
+                stem=config.model.stem,
             )
         _write_line(folder / "metrics.jsonl", line)
         writer(line)

@@ -39,8 +39,7 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
         lines.append("training on the GPU; no estimate of its time")
     else:
         seconds = estimate_epoch_seconds(
-            config.model.name,
-            layout,
+            config.model,
             store.grid.shape,
             pairs=training,
             batch_size=config.training.batch_size,

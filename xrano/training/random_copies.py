@@ -32,7 +32,8 @@ def random_copy(run: Run, fold: int, draw: int) -> ResponseClassifier:
         draw: number of the copy; it decides the weights.
     """
     seed = 7919 * (draw + 1) + fold
-    model = create_model(run.config.model.name, run.layout, seed=seed)
+    chosen_model = run.config.model
+    model = create_model(chosen_model.name, run.layout, stem=chosen_model.stem, seed=seed)
     pairs = run.training_pairs(fold)
     pairs = pairs if len(pairs) else run.pairs()
     count = min(ESTIMATION_PAIRS, len(pairs))

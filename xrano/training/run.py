@@ -24,13 +24,14 @@ from xrano.atomic_files import write_json, write_text
 from xrano.channels import ChannelLayout
 from xrano.data.augmentation import Augmentation, AugmentationConfig
 from xrano.data.dataset import PairDataset
-from xrano.data.pairs import filter_by_sequences
+from xrano.data.pairing.pairs import filter_by_sequences
 from xrano.data.splits import Splits, inner_validation, make_folds, read_splits, write_splits
 from xrano.data.store import Store, open_store
 from xrano.data.tables import write_table
 from xrano.errors import CheckpointError, ConfigError, SplitError, UnknownNameError
 from xrano.models.classifier import ResponseClassifier
 from xrano.models.factory import MODELS, create_model
+from xrano.models.stems import STEMS
 from xrano.rano import RESPONSES
 from xrano.training.checkpoint import load_model, save_weights
 from xrano.training.config import RunConfig, dump_config, load_config
@@ -129,7 +130,8 @@ class Run:
             CheckpointError: if its weights are missing or of another architecture.
         """
         path = self._fold(fold) / "model.safetensors"
-        return load_model(path, model=self.config.model.name, layout=self.layout)
+        chosen = self.config.model
+        return load_model(path, model=chosen.name, layout=self.layout, stem=chosen.stem)
 
     def training_pairs(self, fold: int) -> pd.DataFrame:
         """Rated pairs of the patients whom the fold's network may have seen."""
@@ -267,7 +269,10 @@ def _predict(
     pairs = pairs[pairs["patient_id"].isin(splits["folds"][fold]["test"])]
     layout = ChannelLayout(config.model.sequences)
     model = load_model(
-        fold_folder(out, fold) / "model.safetensors", model=config.model.name, layout=layout
+        fold_folder(out, fold) / "model.safetensors",
+        model=config.model.name,
+        layout=layout,
+        stem=config.model.stem,
     )
     loader = DataLoader(PairDataset(store, pairs, layout), batch_size=config.training.batch_size)
     logits, _ = predict_all(model, loader)
@@ -291,13 +296,16 @@ def _write_untrained(config: RunConfig, out: Path, store: Store) -> Run:
     """One fold of random weights that no patient has been shown to."""
     folder = fold_folder(out, 0)
     layout = ChannelLayout(config.model.sequences)
-    network = create_model(config.model.name, layout, len(RESPONSES), seed=config.seed)
+    network = create_model(
+        config.model.name, layout, len(RESPONSES), stem=config.model.stem, seed=config.seed
+    )
     save_weights(
         folder / "model.safetensors",
         network.state_dict(),
         model=config.model.name,
         layout=layout,
         num_classes=len(RESPONSES),
+        stem=config.model.stem,
     )
     patients = sorted(set(store.pairs["patient_id"]))
     write_splits(
@@ -309,13 +317,15 @@ def _write_untrained(config: RunConfig, out: Path, store: Store) -> Run:
 
 
 def check_names(config: RunConfig, store: Store) -> None:
-    """Refuse networks that do not exist and sequences that the store does not have.
+    """Refuse networks and stems that do not exist and sequences that the store does not have.
 
     Raises:
         UnknownNameError: listing the choices.
     """
     if config.model.name not in MODELS:
         raise UnknownNameError("model", config.model.name, MODELS)
+    if config.model.stem not in STEMS:
+        raise UnknownNameError("stem", config.model.stem, STEMS)
     for sequence in config.model.sequences:
         if sequence not in store.sequences:
             raise UnknownNameError("sequence", sequence, store.sequences)

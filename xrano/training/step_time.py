@@ -11,17 +11,25 @@ from xrano.channels import ChannelLayout
 from xrano.geometry import Shape3
 from xrano.models.factory import create_model
 from xrano.rano import RESPONSES
+from xrano.training.config import ModelConfig
 
 
 def estimate_epoch_seconds(
-    model: str, layout: ChannelLayout, shape: Shape3, *, pairs: int, batch_size: int
+    model: ModelConfig, shape: Shape3, *, pairs: int, batch_size: int
 ) -> float:
     """Seconds for one pass over the training pairs, forward and backward, in float32.
 
     A small batch is measured (two steps, the first to warm up; one alone if it takes long) and
     scaled to the number of pairs; reading data is not in it.
     """
-    network = create_model(model, layout, len(RESPONSES)).train()
+    layout = ChannelLayout(model.sequences)
+    network = create_model(
+        model.name,
+        layout,
+        len(RESPONSES),
+        stem=model.stem,
+        checkpointing=model.checkpointing,
+    ).train()
     batch = min(batch_size, 2)
     inputs = torch.zeros((batch, len(layout), *shape))
     truth = torch.zeros(batch, dtype=torch.long)

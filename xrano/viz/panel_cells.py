@@ -14,8 +14,8 @@ from matplotlib.colors import Normalize
 
 from xrano.channels import Timepoint
 from xrano.errors import UnknownNameError
-from xrano.geometry import Outside, resample
 from xrano.maps import AttributionMap, Rectification
+from xrano.resampling import Outside, resample
 from xrano.types import Mask, Volume
 from xrano.viz.colour_scale import ColourScale, scale_value
 from xrano.viz.names import map_group, map_title, method_name, target_text

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrano.errors import GridMismatchError, UnknownNameError
-from xrano.geometry import Grid, Outside, resample
+from xrano.geometry import Grid
+from xrano.resampling import Outside, resample
 from xrano.types import Mask
 
 ALIGNED_TOLERANCE_MM = 1e-3
@@ -137,7 +138,7 @@ class SliceView:
             data: (i, j, k) on ``source``.
             source: grid of ``data``.
             order: 1 trilinear (images, maps), 0 nearest (masks).
-            outside: value beyond the source, see :func:`xrano.geometry.resample`.
+            outside: value beyond the source, see :func:`xrano.resampling.resample`.
 
         Returns:
             (row, column) array: row 0 is the top of the picture, column 0 its left edge.

@@ -7,8 +7,8 @@ import pytest
 from small_volumes import VOXEL_ML, write_image, write_labels
 
 from xrano.data.datasets.bids import read_bids
-from xrano.data.pairs import build_pairs
-from xrano.data.rule_ratings import measure_volumes
+from xrano.data.pairing.pairs import build_pairs
+from xrano.data.pairing.rule_ratings import measure_volumes
 from xrano.data.tables import sequence_columns
 from xrano.errors import ConfigError, LabelSchemeError, ManifestError, UnknownNameError
 

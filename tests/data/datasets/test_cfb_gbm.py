@@ -7,7 +7,7 @@ import pytest
 from small_volumes import write_image, write_labels
 
 from xrano.data.datasets.cfb_gbm import read_cfb_gbm
-from xrano.data.pairs import build_pairs
+from xrano.data.pairing.pairs import build_pairs
 from xrano.errors import ManifestError, UnknownNameError
 
 AVAILABILITY = """id_patient\ttemporality\ttime_diff_t0 (weeks)\tt1gd

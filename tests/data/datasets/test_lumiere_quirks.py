@@ -13,7 +13,7 @@ from lumiere_tree import RATING_HEADER, RATINGS, write_csv, write_session, write
 
 from xrano.data.datasets.lumiere import read_lumiere
 from xrano.data.datasets.lumiere_measures import lumiere_volumes
-from xrano.data.pairs import build_pairs
+from xrano.data.pairing.pairs import build_pairs
 from xrano.errors import ManifestError
 
 RATING_FILE = "LUMIERE-ExpertRating-v202211.csv"

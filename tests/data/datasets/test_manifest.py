@@ -8,7 +8,7 @@ import pytest
 from small_volumes import write_image, write_labels
 
 from xrano.data.datasets.manifest import read_index, read_manifest, write_index
-from xrano.data.pairs import build_pairs
+from xrano.data.pairing.pairs import build_pairs
 from xrano.data.tables import segmentation_table, session_table
 from xrano.errors import ManifestError
 

@@ -10,8 +10,8 @@ import pytest
 from small_volumes import VOXEL_ML, write_image, write_labels
 
 from xrano.data.datasets.mu_glioma_post import read_mu_glioma_post
-from xrano.data.pairs import build_pairs
-from xrano.data.rule_ratings import measure_volumes, rate_by_rule
+from xrano.data.pairing.pairs import build_pairs
+from xrano.data.pairing.rule_ratings import measure_volumes, rate_by_rule
 from xrano.errors import ConfigError, ManifestError
 
 WORKBOOK = "MU-Glioma-Post_ClinicalData-July2025.xlsx"

@@ -14,7 +14,7 @@ from xrano.data.datasets.lumiere_tables import (
     read_completeness,
     read_rating_rows,
 )
-from xrano.data.paper_selection import paper_pairs
+from xrano.data.pairing.paper_selection import paper_pairs
 
 PATIENTS, SESSIONS = 91, 638
 RATINGS = {

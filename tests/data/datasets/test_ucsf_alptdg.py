@@ -9,8 +9,8 @@ import pytest
 from small_volumes import VOXEL_ML, write_image, write_labels
 
 from xrano.data.datasets.ucsf_alptdg import read_ucsf_alptdg
-from xrano.data.pairs import build_pairs
-from xrano.data.rule_ratings import measure_volumes, rate_by_rule
+from xrano.data.pairing.pairs import build_pairs
+from xrano.data.pairing.rule_ratings import measure_volumes, rate_by_rule
 from xrano.data.volumes import read_labels
 from xrano.errors import ManifestError, UnknownNameError
 

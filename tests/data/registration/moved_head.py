@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from xrano.data.phantom import PhantomSession, PhantomSettings, phantom_patient
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 
 
 @lru_cache

@@ -18,7 +18,8 @@ from xrano.data.registration.steps import RegistrationStep
 from xrano.data.registration.template import Template, load_template
 from xrano.data.volumes import Scan
 from xrano.errors import ConfigError, ManifestError, UnknownNameError, VolumeError
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 
 STAY = AlignmentSettings(template="none")
 

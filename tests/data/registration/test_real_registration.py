@@ -17,7 +17,8 @@ from xrano.data.registration.motion import inverse, mean_displacement_mm
 from xrano.data.registration.sessions import ScanSource, SessionScans
 from xrano.data.registration.settings import AlignmentSettings
 from xrano.data.volumes import read_mask, read_scan
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "ms-longitudinal-patient01"
 

@@ -24,7 +24,7 @@ from xrano.data.datasets.layout import (
     subfolders,
 )
 from xrano.data.datasets.timeline import natural_key, place_in_time
-from xrano.data.pairs import ExclusionReason
+from xrano.data.pairing.pairs import ExclusionReason
 from xrano.data.tables import SPACES, segmentation_table, session_table
 from xrano.errors import ManifestError, UnknownNameError
 

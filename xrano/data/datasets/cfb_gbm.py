@@ -24,7 +24,7 @@ import pandas as pd
 from xrano.data.datasets.cfb_gbm_tables import read_tables
 from xrano.data.datasets.layout import check_sequence_names, nifti_files, pick_images, walk
 from xrano.data.datasets.timeline import natural_key, place_in_time
-from xrano.data.pairs import ExclusionReason
+from xrano.data.pairing.pairs import ExclusionReason
 from xrano.data.tables import SPACES, segmentation_table, session_table
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Role

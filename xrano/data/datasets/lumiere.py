@@ -32,7 +32,7 @@ from xrano.data.datasets.lumiere_sources import (
 )
 from xrano.data.datasets.lumiere_tables import ExpertRating, merge_ratings
 from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
-from xrano.data.exclusions import ExclusionReason
+from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.data.tables import SEGMENTATION_COLUMNS, session_table
 from xrano.errors import UnknownNameError
 from xrano.rano import Role

@@ -10,7 +10,7 @@ from pathlib import Path
 from xrano.channels import KNOWN_SEQUENCES
 from xrano.data.datasets.headed_table import PATIENT, SESSION, HeadedTable
 from xrano.data.datasets.lumiere_layout import SessionKey
-from xrano.data.exclusions import ExclusionReason
+from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Rating, Role, parse_rating
 
@@ -26,8 +26,8 @@ _NO_TIMEPOINT = re.compile(r"not a time\s*point", re.IGNORECASE)
 class ExpertRating:
     """What the rating table says about one session: one row, or several brought together.
 
-    ``exclude_reason`` is empty or an :class:`~xrano.data.pairs.ExclusionReason`; ``rating`` is
-    empty where there is no response to use.
+    ``exclude_reason`` is empty or an :class:`~xrano.data.pairing.exclusions.ExclusionReason`;
+    ``rating`` is empty where there is no response to use.
     """
 
     rating: str

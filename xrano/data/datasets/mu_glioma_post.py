@@ -3,7 +3,7 @@
 ``PatientID_NNNN/Timepoint_K/PatientID_NNNN_Timepoint_K_ENDING.nii.gz``: skull-stripped scans on the
 SRI24 atlas (240 x 240 x 155, 1 mm) and a tumour mask with BraTS 2024 labels. The workbook
 ``MU-Glioma-Post_ClinicalData-*.xlsx`` counts days from the diagnosis and knows the date of the
-first progression, but there is no RANO rating: see :mod:`xrano.data.rule_ratings`.
+first progression, but there is no RANO rating: see :mod:`xrano.data.pairing.rule_ratings`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xrano.data.datasets.layout import (
     subfolders,
 )
 from xrano.data.datasets.timeline import natural_key, place_in_time
-from xrano.data.pairs import ExclusionReason
+from xrano.data.pairing.pairs import ExclusionReason
 from xrano.data.tables import segmentation_table, session_table
 from xrano.errors import ManifestError
 from xrano.rano import Role

@@ -3,7 +3,7 @@
 ``NNNNNN/NNNNNN_time{1,2}_{t1,t1ce,t2,flair,seg}.nii.gz``, skull-stripped, 240 x 240 x 155 at 1 mm,
 the two scans of a patient on one grid; labels of BraTS 2024, kept as floats. One workbook holds
 both the segmented volumes and the clinical data. It says whether the enhancing part and the FLAIR
-abnormality grew or shrank, which is no RANO rating: see :mod:`xrano.data.rule_ratings`.
+abnormality grew or shrank, which is no RANO rating: see :mod:`xrano.data.pairing.rule_ratings`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xrano.data.datasets.layout import (
     pick_images,
 )
 from xrano.data.datasets.timeline import natural_key, place_in_time
-from xrano.data.pairs import ExclusionReason
+from xrano.data.pairing.pairs import ExclusionReason
 from xrano.data.tables import SPACES, segmentation_table, session_table
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Role

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 from xrano.types import Affine, Mask
 
 FIELD_OF_VIEW_MM = (182.0, 218.0, 182.0)

@@ -19,7 +19,8 @@ from xrano.data.phantom.anatomy import FIELD_OF_VIEW_MM, rigid, rotation
 from xrano.data.phantom.lesions import ENHANCING, NECROSIS, OEDEMA
 from xrano.data.phantom.patients import PhantomSession
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 from xrano.types import Affine
 
 SCANNER_CODE = 1

@@ -44,8 +44,9 @@ from xrano.data.phantom.tumour_state import (
     operate,
     share_first,
 )
-from xrano.geometry import Grid, dilate_mm, resample
+from xrano.geometry import Grid, dilate_mm
 from xrano.rano import Response, Role, rate_course
+from xrano.resampling import resample
 from xrano.types import Mask
 
 _PLACING_MM = 4.0

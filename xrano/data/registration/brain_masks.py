@@ -9,7 +9,8 @@ from xrano.data.registration.motion import inverse
 from xrano.data.registration.sessions import LoadedScan, SessionScans, mask_sequence
 from xrano.data.registration.steps import WithinSession
 from xrano.errors import VolumeError
-from xrano.geometry import Grid, resample
+from xrano.geometry import Grid
+from xrano.resampling import resample
 from xrano.types import Mask
 
 

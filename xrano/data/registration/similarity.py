@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from xrano.data.mutual_information import mutual_information
-from xrano.geometry import Grid, index_map
+from xrano.geometry import Grid
+from xrano.resampling import index_map
 from xrano.types import Affine, Mask
 
 POINTS = 100_000

@@ -1,0 +1,1 @@
+"""Sessions to pairs: references, exclusions and their reasons, ratings by rule."""

@@ -1,0 +1,1 @@
+"""From tables to a prepared store: placing, registering, moving and measuring sessions."""

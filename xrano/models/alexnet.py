@@ -1,0 +1,73 @@
+"""AlexNet in three dimensions, as it is used on brain MRI."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from xrano.models.checkpointing import run_segments
+
+
+class AlexNet3D(nn.Module):
+    """Five convolutions after Krizhevsky et al. 2012, with the widths of Abrol et al. 2021.
+
+    (Nature Communications 12, 353.) Theirs flattens a fixed last grid; here the features are
+    averaged over cells, so that any grid of 18 voxels or more an axis fits.
+
+    Args:
+        in_channels: of the first convolution.
+        num_classes: number of logits.
+        joined: how many sets of features the classifier takes.
+        checkpointing: keep less for the backward pass of a training step.
+    """
+
+    def __init__(
+        self, in_channels: int, num_classes: int, joined: int = 1, *, checkpointing: bool = False
+    ) -> None:
+        super().__init__()
+        self.checkpointing = checkpointing
+        self.features = nn.Sequential(
+            OrderedDict(
+                stage1=_stage(in_channels, 64, kernel=5, stride=2),
+                pool1=nn.MaxPool3d(3),
+                stage2=_stage(64, 128),
+                pool2=nn.MaxPool3d(3),
+                stage3=_stage(128, 192),
+                stage4=_stage(192, 192),
+                stage5=_stage(192, 128),
+            )
+        )
+        self.classifier = nn.Sequential(
+            nn.AdaptiveAvgPool3d(1),
+            nn.Flatten(),
+            nn.Dropout(),
+            nn.Linear(128 * joined, 64),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(64, num_classes),
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits ``(batch, num_classes)``."""
+        return self.classify(self.encode(inputs))
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Features of the last convolution, ``(batch, 128, a, b, c)``."""
+        recompute = self.checkpointing and self.training and torch.is_grad_enabled()
+        segments = [[module] for module in self.features.children()]
+        return run_segments(segments, inputs, recompute=recompute)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits of features: averaged over cells, two linear layers."""
+        logits: Tensor = self.classifier(features)
+        return logits
+
+
+def _stage(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm3d(out_channels),
+        nn.ReLU(inplace=True),
+    )
