@@ -84,7 +84,9 @@ def instrument(watch: Stopwatch) -> None:
         return loaders
 
     loop_module._loaders = timed_loaders
-    loop_module.prefetched = lambda batches: waited_for(prefetched(batches), watch)
+    loop_module.prefetched = lambda batches, ahead: waited_for(
+        prefetched(batches, ahead=ahead), watch
+    )
     dataset_module.load_pair = watch.time("reading", dataset_module.load_pair)
     Augmentation.__call__ = watch.time(  # type: ignore[method-assign]
         "augmenting", Augmentation.__call__

@@ -21,6 +21,7 @@ def run(
     hemisphere: Literal["both", "left", "right"] = "both",
     raw_scans: bool = False,
     hdglio: bool = False,
+    jobs: int = 0,
 ) -> None:
     """Write a phantom cohort in LUMIERE's tree and tables, of known cause.
 
@@ -37,6 +38,7 @@ def run(
         hemisphere: where lesions arise.
         raw_scans: also write the raw scans on their own grids.
         hdglio: also write HD-GLIO's registered images and segmentation.
+        jobs: how many processes; 0 for one a core.
     """
     from xrano.cli.terminal import bar
     from xrano.data.phantom.cohort import write_phantom
@@ -55,5 +57,5 @@ def run(
         raw_scans=raw_scans,
         hdglio=hdglio,
     )
-    write_phantom(out, settings, progress=bar)
+    write_phantom(out, settings, jobs=jobs, progress=bar)
     print(f"phantom cohort in {out}; next:  xrano index {out} --out index")

@@ -60,7 +60,7 @@ def run_demo(
         f"1/5  phantom cohort: {patients} patients at {settings.spacing_mm:g} mm, rated by the "
         f"volumetric rule with a margin of {settings.margin:.0%} at each threshold"
     )
-    make_store(out, settings, progress)
+    make_store(out, settings, progress, jobs=0)
     say("2/5  training a small DenseNet on four fifths of the patients")
     run = train_run(demo_config(out / "store", seed), out / "run", report=epochs)
     say("3/5  judging it on the held-out fifth")
@@ -81,14 +81,16 @@ def run_demo(
     return run
 
 
-def make_store(out: Path, settings: PhantomSettings, progress: Progress) -> None:
+def make_store(out: Path, settings: PhantomSettings, progress: Progress, *, jobs: int = 1) -> None:
     """Phantom, index and prepared store below a folder, unless they are there."""
     # First, since it refuses a folder that holds the cohort of other settings.
-    write_phantom(out / "phantom", settings, progress=progress)
+    write_phantom(out / "phantom", settings, jobs=jobs, progress=progress)
     if (out / "store" / "store.json").is_file():
         return
     index_cohort(out / "phantom", out / "index")
-    cohort = prepare_index(out / "index", out / "store", PrepareSettings(), progress=progress)
+    cohort = prepare_index(
+        out / "index", out / "store", PrepareSettings(), jobs=jobs, progress=progress
+    )
     cohort.require_whole()
 
 

@@ -206,7 +206,8 @@ def _train_epoch(
     """Mean loss over one epoch of steps."""
     model.train()
     losses = []
-    for step, (inputs, truth, _rows) in enumerate(prefetched(loader)):
+    batches = prefetched(loader, ahead=fabric.device.type != "cpu")
+    for step, (inputs, truth, _rows) in enumerate(batches):
         rate = learning_rate(settings, progress.epoch + step / len(loader))
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -234,7 +235,7 @@ def predict_all(model: nn.Module, loader: Any) -> tuple[Tensor, Tensor]:
     """Logits ``(n, class)`` float32 and class indices ``(n,)`` of a loader, on the CPU."""
     model.eval()
     logits, truth = [], []
-    for inputs, indices, _rows in prefetched(loader):
+    for inputs, indices, _rows in loader:
         logits.append(model(inputs).float().cpu())
         truth.append(indices.cpu())
     return torch.cat(logits), torch.cat(truth)

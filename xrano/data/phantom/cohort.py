@@ -13,6 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from xrano.data.phantom.lumiere_tables import (
 from xrano.data.phantom.lumiere_tree import write_session
 from xrano.data.phantom.patients import PhantomSession, phantom_patient
 from xrano.data.phantom.settings import PhantomSettings
+from xrano.data.preparation.jobs import run_jobs
 from xrano.errors import ConfigError
 from xrano.progress import Progress, quiet
 from xrano.rano import RESPONSES, Role
@@ -57,7 +59,7 @@ class PhantomSummary:
 
 
 def write_phantom(
-    out: Path, settings: PhantomSettings, *, progress: Progress = quiet
+    out: Path, settings: PhantomSettings, *, jobs: int = 1, progress: Progress = quiet
 ) -> PhantomSummary:
     """Write a cohort; it appears at ``out`` only when it is whole.
 
@@ -66,6 +68,7 @@ def write_phantom(
     Args:
         out: folder to make; it may exist if it is empty.
         settings: what to make.
+        jobs: how many processes; 0 for one a core. The files are the same.
         progress: how to show progress.
 
     Returns:
@@ -85,7 +88,7 @@ def write_phantom(
     working = out.with_name(f".{out.name}-{os.getpid()}")
     working.mkdir(parents=True)
     try:
-        _write(working, settings, progress)
+        _write(working, settings, jobs, progress)
         if out.exists():
             out.rmdir()
         os.replace(working, out)
@@ -115,18 +118,26 @@ def summarise(cohort: Path) -> PhantomSummary:
     )
 
 
-def _write(root: Path, settings: PhantomSettings, progress: Progress) -> None:
-    missing = plan_missing(settings)
-    records: list[SessionRecord] = []
-    for number in progress(range(1, settings.patients + 1), "patients"):
-        for session, absent in _with_missing(phantom_patient(settings, number), number, missing):
-            write_session(root, session, settings, absent)
-            records.append(_record(session, absent))
+def _write(root: Path, settings: PhantomSettings, jobs: int, progress: Progress) -> None:
+    write = partial(_write_patient, root, settings, plan_missing(settings))
+    numbers = range(1, settings.patients + 1)
+    outcomes = run_jobs(write, numbers, jobs=jobs, progress=progress, what="patients")
+    records = [record for outcome in outcomes for record in outcome.required()]
     quirks = plan_quirks(settings, records)
     write_ratings(root / RATINGS, records, quirks)
     write_demographics(root / DEMOGRAPHICS, records, settings)
     write_completeness(root / COMPLETENESS, records, settings)
     write_json(root / DESCRIPTION, describe(settings, records, quirks))
+
+
+def _write_patient(
+    root: Path, settings: PhantomSettings, missing: dict[tuple[int, int], str], number: int
+) -> list[SessionRecord]:
+    records = []
+    for session, absent in _with_missing(phantom_patient(settings, number), number, missing):
+        write_session(root, session, settings, absent)
+        records.append(_record(session, absent))
+    return records
 
 
 def _with_missing(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from xrano.errors import ConfigError, XranoError, XranoWarning
 from xrano.progress import Progress, quiet
@@ -23,6 +23,14 @@ class Outcome(Generic[_Value]):
     value: _Value | None
     error: XranoError | None
     remarks: tuple[str, ...] = ()
+
+    def required(self) -> _Value:
+        """The value; an error, and what was remarked, goes on to whoever asks."""
+        for remark in self.remarks:
+            warnings.warn(remark, XranoWarning, stacklevel=2)
+        if self.error is not None:
+            raise self.error
+        return cast("_Value", self.value)
 
 
 @contextmanager
