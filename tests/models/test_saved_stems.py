@@ -14,7 +14,8 @@ from xrano.errors import CheckpointError, UnknownNameError
 from xrano.models.factory import create_model
 from xrano.models.stems import STEMS
 from xrano.training.checkpoint import load_model, save_weights
-from xrano.training.config import ModelConfig, RunConfig, dump_config, load_config
+from xrano.training.config import ModelConfig, RunConfig
+from xrano.training.config_file import dump_config, load_config
 from xrano.training.run import check_names
 
 LAYOUT = ChannelLayout(("T1", "FLAIR"))

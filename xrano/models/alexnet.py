@@ -64,6 +64,12 @@ class AlexNet3D(nn.Module):
         logits: Tensor = self.classifier(features)
         return logits
 
+    def drop_head(self) -> int:
+        """Take the last linear layer off, so that what it took comes out; how many that are."""
+        features = self.classifier.get_parameter("6.weight").shape[1]
+        self.classifier[6] = nn.Identity()
+        return features
+
 
 def _stage(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(

@@ -78,6 +78,12 @@ class PairDenseNet(DenseNet):
         logits: Tensor = self.class_layers(features)
         return logits
 
+    def drop_head(self) -> int:
+        """Take the linear layer off, so that the averaged features come out; how many they are."""
+        features = self.class_layers.get_parameter("out.weight").shape[1]
+        self.class_layers.out = nn.Identity()
+        return features
+
     def _segments(self) -> list[Segment]:
         """The stem, groups of layers of each dense block, and the transitions."""
         segments: list[Segment] = []

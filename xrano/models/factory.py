@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -15,8 +15,9 @@ from xrano.errors import UnknownNameError
 from xrano.models.alexnet import AlexNet3D
 from xrano.models.classifier import ResponseClassifier
 from xrano.models.densenet import PairDenseNet
+from xrano.models.late_fusion import ClinicalFusion
 from xrano.models.resnet import PairResNet
-from xrano.models.stems import JOINED, STEMS, Siamese
+from xrano.models.stems import JOINED, STEMS, EncodingNetwork, Siamese
 from xrano.models.vit import PairViT
 
 
@@ -126,6 +127,7 @@ def create_model(
     stem: str = "concat",
     seed: int = 0,
     checkpointing: bool = False,
+    clinical: tuple[str, ...] = (),
 ) -> ResponseClassifier:
     """Make a network with random weights.
 
@@ -137,9 +139,12 @@ def create_model(
         seed: of the weights; the global random state is left as it was.
         checkpointing: compute activations again in the backward pass of a training step: less
             memory, about a third more time, the same gradients.
+        clinical: variables that are fused with the image features before the last layer; the
+            weights before it are those that the same seed gives without them.
 
     Raises:
         UnknownNameError: if there is no such network or stem; the message lists them.
+        ModelError: if a clinical variable is named twice.
 
     Example:
         >>> layout = ChannelLayout(("T1", "FLAIR"))
@@ -159,10 +164,17 @@ def create_model(
         # torch.manual_seed would reach for every GPU, whose state is not restored.
         torch.default_generator.manual_seed(seed)
         backbone = spec.build(in_channels, num_classes, joined, checkpointing=checkpointing)
+        fusion = _fusion(backbone, clinical, num_classes) if clinical else None
     cam_layers = spec.cam_layers
     if entry.shared:
         backbone = Siamese(backbone)
         cam_layers = ("join",) if cam_layers else ()
     return ResponseClassifier(
-        backbone, layout, num_classes, cam_layers, stem=stem, cam_note=spec.cam_note
+        backbone, layout, num_classes, cam_layers, stem=stem, cam_note=spec.cam_note, fusion=fusion
     )
+
+
+def _fusion(backbone: nn.Module, clinical: tuple[str, ...], num_classes: int) -> ClinicalFusion:
+    """The fusion that takes the place of a backbone's last layer."""
+    features = cast(EncodingNetwork, backbone).drop_head()
+    return ClinicalFusion(clinical, features, num_classes)

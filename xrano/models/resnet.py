@@ -75,6 +75,12 @@ class PairResNet(ResNet):
         logits: Tensor = self.get_submodule("fc")(self.avgpool(features).flatten(1))
         return logits
 
+    def drop_head(self) -> int:
+        """Take the linear layer off, so that the averaged features come out; how many they are."""
+        features = self.get_parameter("fc.weight").shape[1]
+        self.add_module("fc", nn.Identity())
+        return features
+
     def _segments(self) -> list[Segment]:
         pooling = [] if self.no_max_pool else [self.maxpool]
         return [

@@ -66,7 +66,8 @@ class EncodingNetwork(Protocol):
 
     ``encode`` gives ``(batch, feature, a, b, c)`` or ``(batch, feature)``; ``classify`` gives
     logits of ``joined`` times as many features (a setting of its constructor), which come
-    rectified if they are joined.
+    rectified if they are joined. After ``drop_head`` it gives, instead of logits, the features
+    that its last linear layer took, for another layer to classify.
     """
 
     def encode(self, inputs: Tensor) -> Tensor:
@@ -75,6 +76,10 @@ class EncodingNetwork(Protocol):
 
     def classify(self, features: Tensor) -> Tensor:
         """The logits of features."""
+        ...
+
+    def drop_head(self) -> int:
+        """Take the last linear layer off; the number of features that it took."""
         ...
 
 

@@ -102,6 +102,12 @@ class PairViT(ViT):
         logits: Tensor = self.classification_head(features)
         return logits
 
+    def drop_head(self) -> int:
+        """Take the linear layer off, so that the class token comes out; its size."""
+        features = self.get_parameter("classification_head.weight").shape[1]
+        self.add_module("classification_head", nn.Identity())
+        return features
+
 
 def fill_patches(inputs: Tensor, patch: Patch) -> Tensor:
     """Zeros behind the last voxel of each axis, up to whole patches.
