@@ -29,9 +29,9 @@ import xrano.training.loop as loop_module
 import xrano.training.run as run_module
 from xrano.data.augmentation import Augmentation
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.experiments.demo import make_store
+from xrano.experiments.phantom_store import make_store
 from xrano.progress import quiet
-from xrano.training.config import load_config
+from xrano.training.config_file import load_config
 
 SPACING_MM = {"demo": 4.0, "laptop": 2.0}
 TARGET = 0.05

@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.experiments.demo import demo_config, make_store
+from xrano.evaluation.evaluate import evaluate_predictions
+from xrano.experiments.demo import demo_config
+from xrano.experiments.phantom_store import make_store
 from xrano.progress import quiet
-from xrano.training.evaluation import evaluate_predictions
 from xrano.training.run import train_run
 
 SEEDS = (2001, 2002, 2003, 2004, 2005)

@@ -18,6 +18,27 @@ KNOWN_SEQUENCES = ("T1", "CT1", "T2", "FLAIR")
 """The four sequences of LUMIERE; a manifest may declare others."""
 
 
+PAPER_SETS = ("CT1+T1+T2+FLAIR", "CT1+FLAIR", "CT1", "T1+FLAIR", "T1+T2+FLAIR")
+"""The sets of sequences that the paper (arXiv:2504.18268) compares, by name; any other sum of
+sequences is a name as well."""
+
+
+def sequence_set(name: str) -> tuple[str, ...]:
+    """The sequences of a set's name.
+
+    Raises:
+        ConfigError: if a sequence has no name or is named twice.
+
+    Example:
+        >>> sequence_set("T1+T2+FLAIR")
+        ('T1', 'T2', 'FLAIR')
+    """
+    names = tuple(part.strip() for part in name.split("+"))
+    if not all(names) or len(set(names)) != len(names):
+        raise ConfigError(f"a set of sequences is written as T1+T2+FLAIR, got {name!r}")
+    return names
+
+
 class Timepoint(StrEnum):
     """The role of a scan in a pair."""
 
@@ -115,7 +136,7 @@ class ExplainableModel(Protocol):
     """What a ``torch.nn.Module`` must offer, beyond being one, to be explained.
 
     * Called with a float tensor ``(batch, len(layout), i, j, k)`` it returns logits
-      ``(batch, num_classes)``, class ``n`` being ``xrano.rano.RESPONSES[n]``; samples of a batch do
+      ``(batch, num_classes)``, classes as in :mod:`xrano.tasks`; samples of a batch do
       not influence each other in evaluation mode.
     * :attr:`layout` says which channel is which.
     * :attr:`num_classes` is the number of logits.

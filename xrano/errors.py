@@ -81,3 +81,16 @@ class UnknownNameError(XranoError):
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
         # By default an exception is rebuilt from its message alone, which __init__ refuses.
         return type(self), (self.kind, self.name, self.choices)
+
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory has run out; torch's allocators raise RuntimeError.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA out of memory"))
+        True
+    """
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -25,11 +25,16 @@ from xrano.data.pair_volumes import PairVolumes
 from xrano.errors import ConfigError, ModelError, UnknownNameError
 from xrano.geometry import Grid
 from xrano.maps import MERGED_CHANNEL, AttributionMap
+from xrano.models.clinical_fusion import with_clinical
 from xrano.models.layer_geometry import feature_grid
-from xrano.rano import RESPONSES, Response
+from xrano.rano import RESPONSES
+from xrano.tasks import REST, Task, task_of
 
-TARGET_CHOICES = ("predicted", "response", "all", *RESPONSES)
+TARGET_CHOICES = ("predicted", "response", "all", *RESPONSES, REST)
 """Which class is explained: the network's, the true one, every one, or one by name."""
+
+ClinicalOf = Callable[[PairVolumes], torch.Tensor]
+"""The clinical vector (column,) of a pair, for a network that takes one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Explainer:
         methods: ``saliency``, ``gradcam``, ``ig``, ``ig:prior``, ``ig:brain_mean``.
         settings: layer, steps, memory.
         meta: entries for every sidecar (run, fold, weights).
+        clinical: gives the clinical vector of a pair, which is held fixed while the scans are
+            explained; needed for a network that takes one.
 
     Raises:
         UnknownNameError: for an unknown method, baseline or layer.
@@ -74,6 +81,7 @@ class Explainer:
         *,
         settings: AttributionSettings | None = None,
         meta: Mapping[str, Any] | None = None,
+        clinical: ClinicalOf | None = None,
     ) -> None:
         if not methods:
             raise ConfigError("name at least one method")
@@ -81,11 +89,8 @@ class Explainer:
         self._requests = [MethodRequest.parse(method) for method in dict.fromkeys(methods)]
         self._settings = settings or AttributionSettings()
         protocol = require_explainable(model)
-        if protocol.num_classes != len(RESPONSES):
-            raise ModelError(
-                f"the network must give one logit for each of {', '.join(RESPONSES)}, "
-                f"it gives {protocol.num_classes}"
-            )
+        self._task = task_of(protocol.num_classes)
+        self._clinical = clinical
         self._layout: ChannelLayout = protocol.layout
         if any(request.method == "gradcam" for request in self._requests):
             find_layer(model, self._settings.layer)
@@ -128,17 +133,23 @@ class Explainer:
         inputs = torch.from_numpy(pair.inputs)[None].to(home.device, home.dtype)
         brain = torch.from_numpy(pair.brain).to(home.device)
         try:
-            targets = _targets(target, pair)
+            targets = _targets(target, pair, self._task)
             logits, attributions = attribute(
-                self._model, inputs, self._requests, targets, brain=brain, settings=self._settings
+                self._network_of(pair),
+                inputs,
+                self._requests,
+                targets,
+                brain=brain,
+                settings=self._settings,
             )
         except ModelError as error:
             raise ModelError(f"{pair.pair_id}: {error}") from error
         values = logits.double().cpu().numpy()
         share = np.exp(values - values.max())
         share /= share.sum()
-        predicted = str(RESPONSES[int(values.argmax())])
-        named = {str(name): float(value) for name, value in zip(RESPONSES, values, strict=True)}
+        predicted = self._task.classes[int(values.argmax())]
+        classes = self._task.classes
+        named = {name: float(value) for name, value in zip(classes, values, strict=True)}
         details = {
             **self._meta,
             **_pair_meta(pair, target),
@@ -147,8 +158,19 @@ class Explainer:
             **(meta or {}),
         }
         maps = tuple(self._map(item, pair, details) for item in attributions)
-        probabilities = {str(name): float(v) for name, v in zip(RESPONSES, share, strict=True)}
+        probabilities = {name: float(v) for name, v in zip(classes, share, strict=True)}
         return Explanation(pair, named, probabilities, predicted, maps)
+
+    def clinical_vector(self, pair: PairVolumes) -> list[float]:
+        """The clinical columns that the network gets beside a pair's scans; empty if none."""
+        return [] if self._clinical is None else [float(item) for item in self._clinical(pair)]
+
+    def _network_of(self, pair: PairVolumes) -> nn.Module:
+        """The network, with the pair's clinical vector put in."""
+        if self._clinical is None:
+            return self._model
+        home = next(self._model.parameters())
+        return with_clinical(self._model, self._clinical(pair).to(home.device, home.dtype))
 
     def _map(
         self, found: Attribution, pair: PairVolumes, meta: Mapping[str, Any]
@@ -158,7 +180,7 @@ class Explainer:
             "method": found.request.method,
             "baseline": found.request.baseline,
             "target": found.target,
-            "target_name": str(RESPONSES[found.target]),
+            "target_name": self._task.classes[found.target],
             "layer": found.layer or "",
         }
         if found.convergence_delta is not None:
@@ -174,21 +196,28 @@ class Explainer:
     def _cam_grid(self, layer: str, grid: Grid) -> Grid:
         key = (layer, np.array([*grid.shape, *grid.affine.ravel()]).tobytes())
         if key not in self._cam_grids:
-            self._cam_grids[key] = feature_grid(self._model, layer, len(self._layout), grid)
+            names = getattr(self._model, "clinical", ())
+            # Any clinical vector: the grid of a layer does not depend on it.
+            model = with_clinical(self._model, [0.0] * (2 * len(names))) if names else self._model
+            self._cam_grids[key] = feature_grid(model, layer, len(self._layout), grid)
         return self._cam_grids[key]
 
 
-def _targets(target: str, pair: PairVolumes) -> list[int] | None:
+def _targets(target: str, pair: PairVolumes, task: Task) -> list[int] | None:
     """Class indices, or ``None`` for the class that the network will predict."""
     if target not in TARGET_CHOICES:
         raise UnknownNameError("target", target, TARGET_CHOICES)
     if target == "predicted":
         return None
     if target == "all":
-        return list(range(len(RESPONSES)))
+        return list(range(len(task.classes)))
     if target == "response" and not pair.response:
         raise ConfigError(f"{pair.pair_id} is unrated, so its response cannot be explained")
-    return [RESPONSES.index(Response(pair.response if target == "response" else target))]
+    if target not in ("response", *task.classes):
+        raise ConfigError(
+            f"the network knows the classes {', '.join(task.classes)}; target {target} is none"
+        )
+    return [task.index(pair.response if target == "response" else target)]
 
 
 def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
@@ -201,7 +230,7 @@ def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
         "rating_source": pair.rating_source,
         "spans_surgery": pair.spans_surgery,
         "normalised_by": pair.normalised_by,
-        "target_choice": target if target not in RESPONSES else "named",
+        "target_choice": target if target not in (*RESPONSES, REST) else "named",
         "input_sha256": hashlib.sha256(pair.inputs.tobytes()).hexdigest(),
         "threads": torch.get_num_threads(),
         "versions": {

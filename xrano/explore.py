@@ -68,13 +68,10 @@ class OpenRun:
 
     def pairs(self, *, response: str | None = None) -> list[str]:
         """Ids of the pairs that this run can explain, of one response if named."""
-        table = self.run.pairs()
-        trained = self.run.trained_folds
-        tested = {patient for fold in trained for patient in self.run.splits["folds"][fold]["test"]}
-        keep = table["patient_id"].isin(tested)
+        table = self.run.tested_pairs()
         if response is not None:
-            keep &= table["response"] == response
-        return list(table[keep]["pair_id"])
+            table = table[table["response"] == response]
+        return list(table["pair_id"])
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -115,7 +112,7 @@ class OpenRun:
         """
         settings = AttributionSettings(layer, n_steps, memory_gb)
         pair = self.pair(pair_id)
-        explainers = explainers_by_fold(self.run, [pair.patient_id], methods, settings)
+        explainers = explainers_by_fold(self.run, [self.run.pair(pair_id)], methods, settings)
         return Explored(next(iter(explainers.values())).explain(pair, target))
 
 

@@ -12,3 +12,15 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 def quiet(items: Iterable[Any], _what: str) -> Iterable[Any]:
     """No progress at all."""
     return items
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words.
+
+    Example:
+        >>> minutes(42), minutes(400), minutes(40000)
+        ('42 s', '7 min', '11.1 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

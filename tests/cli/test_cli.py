@@ -14,7 +14,7 @@ import yaml
 
 from xrano.cli.main import COMMANDS, build_parser, main
 from xrano.data.store import Store, open_store
-from xrano.training.config import load_config
+from xrano.training.config_file import load_config
 from xrano.training.run import Run
 
 Capture = pytest.CaptureFixture[str]

@@ -193,8 +193,11 @@ class TestFiles:
         [
             ([["A", "B"], ["B", "C", "D"]], "B is in fold 0 and again in fold 1"),
             ([["A", "A"], ["B", "C", "D"]], "A is in fold 0 and again in fold 0"),
-            ([["A", "B"], ["C", "D", "X", "Y"]], "names patients without any pair: X, Y"),
-            ([["A"], ["C"]], "lacks patients that have pairs: B, D"),
+            (
+                [["A", "B"], ["C", "D", "X", "Y"]],
+                "names patients or timepoints without any pair: X, Y",
+            ),
+            ([["A"], ["C"]], "lacks patients or timepoints that have pairs: B, D"),
             ([["A", "B", "C", "D"]], "at least two folds"),
             ([["A", "B", "C", "D"], []], "none without a patient"),
             ([["A", "B"], ["C", 4]], "patient 4 is no text"),

@@ -7,7 +7,8 @@ import pytest
 from xrano.data.phantom import PhantomSettings
 from xrano.data.store import open_store
 from xrano.errors import ConfigError
-from xrano.experiments.demo import demo_config, example_pairs, make_store
+from xrano.experiments.demo import demo_config, example_pairs
+from xrano.experiments.phantom_store import make_store
 from xrano.progress import quiet
 from xrano.training.run import Run
 

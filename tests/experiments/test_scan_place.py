@@ -207,7 +207,9 @@ def test_a_map_saved_on_the_scan_scores_as_in_the_store(
 ):
     """Where only axes turn, but for the header's float32; else nearly, at 6 mm voxels."""
     place = placed(tiny_run, pair, matrix, tmp_path / "CT1.nii.gz", kind)
-    explainer = Explainer(tiny_run.model(tiny_run.fold_of(pair.patient_id)), ["saliency"])
+    explainer = Explainer(
+        tiny_run.model(tiny_run.fold_of({"patient_id": pair.patient_id})), ["saliency"]
+    )
     (attribution,) = explainer.explain(pair).maps
     save_on_scan(attribution, place, tmp_path / "maps")
     table = score_saved_maps(tiny_run, tmp_path / "maps", tmp_path / "scores")

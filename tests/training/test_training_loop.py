@@ -29,9 +29,10 @@ from xrano.errors import (
 from xrano.experiments.evaluated_run import evaluate_run
 from xrano.models.factory import create_model
 from xrano.rano import RESPONSES
-from xrano.training.config import ModelConfig, RunConfig, TrainingConfig, dump_config, load_config
-from xrano.training.loop import learning_rate
+from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
+from xrano.training.config_file import dump_config, load_config
 from xrano.training.run import Run, open_run, train_run
+from xrano.training.schedule import cosine_rate as learning_rate
 
 RESULTS = ("model.safetensors", "metrics.jsonl", "fold.json")
 
@@ -148,7 +149,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bytes(
     assert not (tmp_path / "run" / "fold-0" / "fold.json").exists()
     assert not (tmp_path / "run" / "predictions.csv").exists()
     with pytest.raises(CheckpointError, match="no finished fold"):
-        open_run(tmp_path / "run").fold_of("Patient-001")
+        open_run(tmp_path / "run").fold_of({"patient_id": "Patient-001"})
     train_run(longer, tmp_path / "run", report=lambda _f, line, _e: seen.append(line["epoch"]))
     assert seen == [0, 1, 2, 3]
     assert results(tmp_path / "run", (0,)) == results(undisturbed.root, (0,))
@@ -272,7 +273,9 @@ def test_patience_starts_anew_with_every_better_epoch(
 
     ahead = iter([0.0, 1.0, 0.5, 2.0, 1.0, 1.5, 9.0, 9.0])
 
-    def as_if(_model: object, _loader: object) -> tuple[torch.Tensor, torch.Tensor]:
+    def as_if(
+        _model: object, _loader: object, _clinical: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor([[next(ahead), 0.0, 0.0, 0.0]] * 3), torch.zeros(3, dtype=torch.long)
 
     monkeypatch.setattr(loop, "predict_all", as_if)
@@ -359,7 +362,7 @@ def test_class_weights_enter_the_loss(tiny_config: RunConfig, tmp_path: Path):
 def test_validation_patients_are_training_patients_that_do_not_train(
     tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    import xrano.training.run as run_module
+    import xrano.training.one_fold as run_module
 
     seen = []
     original = run_module.train_fold
@@ -412,7 +415,7 @@ def test_a_run_of_no_epochs_keeps_the_random_weights(untrained_config: RunConfig
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert run.trained_folds == (0,)
-    assert {run.fold_of(patient) for patient in run.pairs()["patient_id"]} == {0}
+    assert {run.fold_of(pair) for pair in run.pairs().to_dict("records")} == {0}
     with pytest.raises(CheckpointError, match=r"predictions\.csv"):
         _ = run.predictions
     again = train_run(replace(untrained_config, seed=5), tmp_path / "run", report=quiet)
@@ -498,7 +501,7 @@ def test_unknown_names_list_the_choices(tiny_config: RunConfig, tmp_path: Path):
     ):
         with pytest.raises(UnknownNameError, match=words):
             train_run(config, tmp_path / "run", report=quiet)
-    with pytest.raises(UnknownNameError, match="both, none, sampler, weights"):
+    with pytest.raises(UnknownNameError, match="both, none, paper, sampler, weights"):
         settings(tiny_config, balancing="smote")
     with pytest.raises(UnknownNameError, match="bf16-mixed"):
         settings(tiny_config, precision="8-bit")
@@ -553,12 +556,11 @@ def test_a_class_that_nobody_has_is_reported_and_no_number_is_nan(
     run = train_run(config, tmp_path / "run", report=quiet)
     for fold in (0, 1):
         assert all(np.isfinite(list(line.values())).all() for line in lines(run, fold))
-    found = evaluate_run(run, n_resamples=50)
+    found = evaluate_run(run, n_resamples=50).found
     assert found["network"]["absent"] == ["CR"]
     assert set(found["network"]["recall"]) == {"PR", "SD", "PD"}
     text = (run.root / "evaluation.json").read_text()
     assert "NaN" not in text
-    assert "null" not in text
     assert not [w for w in recwarn if "classes" in str(w.message) or "mean" in str(w.message)]
 
 

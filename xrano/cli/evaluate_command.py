@@ -18,12 +18,8 @@ def run(run_dir: Path, n_resamples: int = 2000, seed: int = 0, store: Path | Non
         store: where the prepared store is now, if it was moved.
     """
     from xrano.experiments.evaluated_run import evaluate_run
-    from xrano.training.evaluation import format_comparison, rule_note
     from xrano.training.run import open_run
 
     opened = open_run(run_dir, store=store)
-    found = evaluate_run(opened, n_resamples=n_resamples, seed=seed)
-    print(format_comparison(found))
-    if note := rule_note(opened.predictions):
-        print(note)
+    print(evaluate_run(opened, n_resamples=n_resamples, seed=seed).text())
     print(f"all numbers in {run_dir / 'evaluation.json'}; 95 % intervals by patients")

@@ -13,7 +13,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 import xrano
-from xrano.errors import UnknownNameError, XranoError
+from xrano.errors import UnknownNameError, XranoError, is_out_of_memory
 
 COMMANDS = {
     "demo": "the whole path on a phantom cohort, in a few minutes",
@@ -26,6 +26,7 @@ COMMANDS = {
     "models": "list the networks: weights, cells, feature grids, and what a step costs",
     "train": "train a network, fold by fold",
     "evaluate": "judge the out-of-fold predictions, beside simple references",
+    "study": "train and compare many arms, beside references, from one file",
     "explain": "draw and save attribution maps of pairs",
     "score": "score maps against the segmentations, above chance",
 }
@@ -39,6 +40,7 @@ POSITIONALS = {
     "probe": ("store",),
     "train": ("store",),
     "evaluate": ("run_dir",),
+    "study": ("file",),
     "explain": ("run_dir",),
     "score": ("run_dir",),
 }
@@ -51,10 +53,12 @@ LISTS = (
     "--planes",
     "--folds",
     "--model.sequences",
+    "--cases",
     "--sequences",
     "--box",
     "--shape",
     "--models",
+    "--arms",
 )
 """Options that take several values, separated by blanks."""
 
@@ -80,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (XranoError, OSError, MemoryError, RuntimeError) as error:
-        out_of_memory = any(words in str(error) for words in _OUT_OF_MEMORY)
-        if debug or (isinstance(error, RuntimeError) and not out_of_memory):
+        if debug or (isinstance(error, RuntimeError) and not is_out_of_memory(error)):
             raise
         print(f"xrano: error: {_one_line(error)}", file=sys.stderr)
         return 1
@@ -196,10 +199,6 @@ def _complete_flags(arguments: list[str]) -> list[str]:
 
 def _listed(items: list[str]) -> str:
     return f"[{','.join(item.strip() for item in items)}]"
-
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""How torch's allocators say it; to Python that is a plain RuntimeError."""
 
 
 def _one_line(error: BaseException) -> str:

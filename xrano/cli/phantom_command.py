@@ -18,6 +18,8 @@ def run(
     margin: float = 0.15,
     misalignment_mm: float = 1.0,
     noise: float = 0.03,
+    texture: float = 0.0,
+    repeat_ratings: float = 0.0,
     hemisphere: Literal["both", "left", "right"] = "both",
     raw_scans: bool = False,
     hdglio: bool = False,
@@ -35,6 +37,8 @@ def run(
         margin: distance of every volume change from the RANO thresholds, as a share.
         misalignment_mm: shift of each scan against the patient's own anatomy.
         noise: noise as a share of white matter's intensity.
+        texture: strength of a texture that each patient has alone, at all visits; 0 for none.
+        repeat_ratings: probability that a visit repeats the patient's own response; 0 for none.
         hemisphere: where lesions arise.
         raw_scans: also write the raw scans on their own grids.
         hdglio: also write HD-GLIO's registered images and segmentation.
@@ -53,6 +57,8 @@ def run(
         margin=margin,
         misalignment_mm=misalignment_mm,
         noise=noise,
+        texture=texture,
+        repeat_ratings=repeat_ratings,
         hemisphere=hemisphere,
         raw_scans=raw_scans,
         hdglio=hdglio,

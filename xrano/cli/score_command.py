@@ -41,14 +41,16 @@ def run(
     """
     from xrano.attribution.methods import AttributionSettings
     from xrano.cli.terminal import bar
+    from xrano.evaluation.text import rule_note
+    from xrano.experiments.clinical_run import format_clinical, score_clinical
     from xrano.experiments.cohort import CohortSettings, score_cohort
     from xrano.experiments.saved_maps import score_saved_maps
     from xrano.experiments.summary_files import write_summary
     from xrano.scoring.summary_text import format_primary, unlabelled_note
-    from xrano.training.evaluation import rule_note
     from xrano.training.run import open_run
 
     opened = open_run(run_dir, store=store)
+    attribution = AttributionSettings(layer, n_steps, memory_gb)
     if maps is not None:
         table = score_saved_maps(opened, maps, out, reduction=reduction, progress=bar)
     else:
@@ -56,13 +58,18 @@ def run(
             methods=tuple(methods),
             copies=copies,
             reduction=reduction,
-            attribution=AttributionSettings(layer, n_steps, memory_gb),
+            attribution=attribution,
         )
         table = score_cohort(opened, out, settings, progress=bar)
     summary = write_summary(table, out, n_resamples=n_resamples)
     print(format_primary(summary))
-    for note in (unlabelled_note(table), rule_note(table)):
+    for note in (opened.leak_note, unlabelled_note(table), rule_note(table)):
         if note:
             print(note)
+    if opened.config.model.clinical:
+        shares = score_clinical(
+            opened, out, settings=attribution, n_resamples=n_resamples, progress=bar
+        )
+        print(format_clinical(shares))
     beside = "summary and figure beside them" if len(summary) else "no summary: see above"
     print(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")

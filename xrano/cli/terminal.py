@@ -38,15 +38,3 @@ class EpochBar:
         """Finish the bar of the last fold."""
         if self._bar is not None:
             self._bar.close()
-
-
-def minutes(seconds: float) -> str:
-    """Seconds in words.
-
-    Example:
-        >>> minutes(42), minutes(400), minutes(40000)
-        ('42 s', '7 min', '11.1 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

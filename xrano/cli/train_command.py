@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
+from xrano.training.pretraining.config import PretrainingConfig
 
 EXAMPLE = (
-    "xrano train store --out runs/first --preset laptop   (presets: demo, laptop, paper; "
-    "an untrained run:  --training.epochs 0)"
+    "xrano train store --out runs/first --preset laptop   (presets: demo, laptop, paper, "
+    "paper-protocol; an untrained run:  --training.epochs 0)"
 )
 POSITIONAL_HELP = "folder that xrano prepare wrote"
 
@@ -18,6 +19,11 @@ def run(
     out: Path,
     model: ModelConfig = ModelConfig(),
     training: TrainingConfig = TrainingConfig(),
+    task: str = "response",
+    cases: tuple[str, ...] = (),
+    pretraining: PretrainingConfig = PretrainingConfig(),
+    grouping: str = "patient",
+    selection: str = "inner",
     n_folds: int = 5,
     folds: tuple[int, ...] = (),
     validation_fraction: float = 0.2,
@@ -31,9 +37,14 @@ def run(
         out: folder for the run.
         model: network and sequences.
         training: how it is trained.
-        n_folds: folds grouped by patient.
+        task: response (CR, PR, SD, PD), or progression (PD or rest).
+        cases: sequences that a pair must have beside the network's own.
+        pretraining: what the network learns before.
+        grouping: what a fold keeps together: patient, or timepoint (the paper's, which leaks).
+        selection: where the epoch is chosen: inner, or test (the paper's, which leaks).
+        n_folds: how many folds.
         folds: which folds to train; all if none is named.
-        validation_fraction: share of the training patients that choose the epoch.
+        validation_fraction: share of the training pairs that choose the epoch.
         seed: of folds, weights, order and augmentation.
         splits: a splits.json to use in the place of new folds.
     """
@@ -41,22 +52,30 @@ def run(
         store=str(store),
         model=model,
         training=training,
+        task=task,
+        cases=tuple(cases),
+        pretraining=pretraining,
+        grouping=grouping,
+        selection=selection,
         n_folds=n_folds,
         folds=tuple(folds),
         validation_fraction=validation_fraction,
         seed=seed,
         splits=splits,
     )
-    from xrano.cli.terminal import EpochBar, minutes
+    from xrano.cli.terminal import EpochBar
+    from xrano.progress import minutes
     from xrano.training.plan import describe_plan
     from xrano.training.run import train_run
 
     if training.epochs:
         print(describe_plan(config, minutes))
     bar = EpochBar()
-    finished = train_run(config, out, report=bar)
+    finished = train_run(config, out, report=bar, say=print)
     bar.close()
     if training.epochs:
+        if finished.leak_note:
+            print(finished.leak_note)
         print(f"predictions in {out / 'predictions.csv'}; next:  xrano evaluate {out}")
     else:
         print(f"an untrained {model.name} in {finished.root}")

@@ -1,7 +1,7 @@
 """Random changes of a training pair that leave its response as it is, by MONAI transforms.
 
 Both scans of a pair get the same flip and the same affine: what moved between them is a sign of
-nothing, and what grew still grew. Left-right flips only; brains are not up-side down.
+nothing, and what grew still grew. Left-right flips only, unless asked: brains are not up-side down.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from monai.transforms.compose import Compose
 from monai.transforms.croppad.array import RandSpatialCrop
-from monai.transforms.intensity.array import RandGaussianNoise, RandScaleIntensity
+from monai.transforms.intensity.array import (
+    RandAdjustContrast,
+    RandGaussianNoise,
+    RandScaleIntensity,
+)
 from monai.transforms.spatial.array import RandAffine, RandFlip
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,7 +27,8 @@ from torch import Tensor
 class AugmentationConfig:
     """Probabilities and sizes of the random changes.
 
-    ``flip``: probability of a left-right flip. ``scale``: intensities times 1 ± scale.
+    ``flip``: probability of a flip along each of ``flip_axes`` (0 is left-right). ``contrast``:
+    probability of a gamma change, exponent 0.5 to 4.5. ``scale``: intensities times 1 ± scale.
     ``noise``: SD of added noise, in units of the healthy tissue's SD. ``affine``: probability of
     a rotation up to ``rotation_deg`` and a zoom up to ``zoom``. ``shift``: whole voxels by which
     both scans may be moved along each axis.
@@ -36,6 +41,8 @@ class AugmentationConfig:
     rotation_deg: float = 6.0
     zoom: float = 0.05
     shift: int = 0
+    flip_axes: tuple[int, ...] = (0,)
+    contrast: float = 0.0
 
 
 class Augmentation:
@@ -57,10 +64,11 @@ class Augmentation:
         )
         self._geometry = Compose(
             [
-                RandFlip(prob=config.flip, spatial_axis=0),
+                *(RandFlip(prob=config.flip, spatial_axis=axis) for axis in config.flip_axes),
                 # A MONAI transform of probability 0 still costs a copy.
                 *([affine] if config.affine else []),
                 RandScaleIntensity(factors=config.scale, prob=0.9 if config.scale else 0.0),
+                *([RandAdjustContrast(prob=config.contrast)] if config.contrast else []),
             ]
         )
         self._noise = RandGaussianNoise(prob=0.9, std=config.noise) if config.noise else None

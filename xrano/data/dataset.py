@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from xrano.channels import ChannelLayout
 from xrano.data.augmentation import Augmentation
 from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.data.store import Store
-from xrano.rano import RESPONSES, Response
+from xrano.tasks import RESPONSE, Task
 
 
 class PairDataset(Dataset[tuple[Tensor, int, int]]):
@@ -28,6 +27,7 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         store: an opened store.
         pairs: rows of its pairs table, rated.
         layout: the channels wanted.
+        task: whose classes the indices are of.
         augmentation: random changes for training; none if not given.
         seed: of the random changes.
         cache_gb: normalised pairs are kept in memory up to this size.
@@ -39,6 +39,7 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         pairs: pd.DataFrame,
         layout: ChannelLayout,
         *,
+        task: Task = RESPONSE,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         cache_gb: float = 0.0,
@@ -46,6 +47,7 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         self.store = store
         self.pairs = pairs.reset_index(drop=True)
         self.layout = layout
+        self.task = task
         self.augmentation = augmentation
         self.seed = seed
         self._records: list[dict[Any, Any]] = self.pairs.to_dict("records")
@@ -76,17 +78,7 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
             inputs = torch.from_numpy(pair.inputs.copy() if self._cached_pairs else pair.inputs)
         else:
             inputs = self.augmentation(pair.inputs, _mix(self.seed, self._epoch, row))
-        return inputs, class_index(pair.response), row
-
-
-def class_index(response: str) -> int:
-    """The class index of a response; −1 of an unrated pair."""
-    return RESPONSES.index(Response(response)) if response else -1
-
-
-def class_indices(responses: Sequence[str]) -> list[int]:
-    """:func:`class_index` of each."""
-    return [class_index(response) for response in responses]
+        return inputs, self.task.index(pair.response), row
 
 
 def _mix(*numbers: int) -> int:

@@ -2,7 +2,9 @@
 
 Every pair of a patient is in one fold, and folds are stratified by response as far as whole
 patients allow. A *split* is the content of ``splits.json``: protocol, seed, and per fold the
-patients that are tested; the others are trained on.
+patients that are tested; the others are trained on. Folds of single timepoints (pairs), which the
+paper used and which put scans of one patient on both sides, have a protocol of their own, so that
+their leak can be measured and every result from them can say so.
 """
 
 from __future__ import annotations
@@ -23,12 +25,19 @@ from xrano.rano import RESPONSES
 PATIENT_GROUPED = "patient-grouped"
 """The protocol in which no patient is in two folds."""
 
+TIMEPOINT_GROUPED = "timepoint-grouped"
+"""The protocol of the paper: pairs are divided, whoever they are of; ``test`` names pairs."""
+
 UNTRAINED = "untrained"
 """The protocol of a network that has seen nobody: one fold, in which everyone may be tested."""
 
 
+PROTOCOLS = {"patient": PATIENT_GROUPED, "timepoint": TIMEPOINT_GROUPED}
+"""Grouping to protocol."""
+
+
 class Fold(TypedDict):
-    """One fold: the patients that are tested."""
+    """One fold: the patients that are tested; the pairs, where timepoints are grouped."""
 
     test: list[str]
 
@@ -41,13 +50,16 @@ class Splits(TypedDict):
     folds: list[Fold]
 
 
-def make_folds(pairs: pd.DataFrame, n_folds: int, seed: int) -> Splits:
+def make_folds(
+    pairs: pd.DataFrame, n_folds: int, seed: int, *, grouping: str = "patient"
+) -> Splits:
     """Divide the patients of a pairs table, each fold with its share of each response.
 
     Args:
         pairs: a pairs table; unrated pairs count as a class of their own.
         n_folds: 2 or more; no fold is empty.
         seed: of the shuffle; the order of the rows does not matter.
+        grouping: ``patient``, or ``timepoint`` to divide the pairs whoever they are of.
 
     Raises:
         SplitError: if there are fewer patients than folds, or fewer than two folds.
@@ -59,18 +71,47 @@ def make_folds(pairs: pd.DataFrame, n_folds: int, seed: int) -> Splits:
         >>> sorted(patient for fold in splits["folds"] for patient in fold["test"])
         ['A', 'B', 'C', 'D']
     """
-    n_patients = pairs["patient_id"].nunique()
+    protocol = PROTOCOLS[grouping]
+    unit = unit_column(protocol)
+    n_units = pairs[unit].nunique()
     if n_folds < 2:
         raise SplitError(f"at least 2 folds are needed, got {n_folds}")
-    if n_patients < n_folds:
+    if n_units < n_folds:
         raise SplitError(
-            f"{n_folds} folds need at least as many patients, but the pairs are of {n_patients}; "
+            f"{n_folds} folds need at least as many {grouping}s, but the pairs are of {n_units}; "
             "ask for fewer folds or index more patients"
         )
-    folds = stratified_groups(pairs, n_folds, seed)
-    return Splits(
-        protocol=PATIENT_GROUPED, seed=seed, folds=[Fold(test=sorted(fold)) for fold in folds]
-    )
+    folds = stratified_groups(pairs.assign(patient_id=pairs[unit]), n_folds, seed)
+    return Splits(protocol=protocol, seed=seed, folds=[Fold(test=sorted(fold)) for fold in folds])
+
+
+def unit_column(protocol: str) -> str:
+    """The column of a pairs table that ``test`` lists the values of."""
+    return "pair_id" if protocol == TIMEPOINT_GROUPED else "patient_id"
+
+
+def is_tested(pairs: pd.DataFrame, splits: Splits, fold: int) -> pd.Series:
+    """Which rows of a pairs table a fold tests, as booleans."""
+    return pairs[unit_column(splits["protocol"])].isin(splits["folds"][fold]["test"])
+
+
+def restrict_splits(splits: Splits, pairs: pd.DataFrame) -> Splits:
+    """The same folds without the patients (or timepoints) that a pairs table lacks.
+
+    Raises:
+        SplitError: if a pair belongs to no fold, or a fold has nobody left.
+    """
+    known = set(pairs[unit_column(splits["protocol"])])
+    folds = [
+        Fold(test=[name for name in fold["test"] if name in known]) for fold in splits["folds"]
+    ]
+    lacking = known - {name for fold in folds for name in fold["test"]}
+    if lacking:
+        raise SplitError(f"the splits lack {', '.join(sorted(lacking)[:10])}; make them anew")
+    for index, fold in enumerate(folds):
+        if not fold["test"]:
+            raise SplitError(f"fold {index} has no pair left to test; ask for fewer folds")
+    return Splits(protocol=splits["protocol"], seed=splits["seed"], folds=folds)
 
 
 def inner_validation(
@@ -144,7 +185,8 @@ def absent_classes(
     absent: dict[int, tuple[str, ...]] = {}
     for index in range(len(splits["folds"])):
         train, test = fold_patients(splits, index)
-        inside = pairs["patient_id"].isin(test if part == "test" else train)
+        units = pairs[unit_column(splits["protocol"])]
+        inside = units.isin(test if part == "test" else train)
         seen = set(pairs.loc[inside, "response"])
         lacking = tuple(str(name) for name in RESPONSES if name in present and name not in seen)
         if lacking:
@@ -173,16 +215,19 @@ def read_splits(path: str | PathLike[str], pairs: pd.DataFrame | None) -> Splits
     path = Path(path)
     splits = _parse(path)
     protocol = splits["protocol"]
-    if protocol not in (PATIENT_GROUPED, UNTRAINED):
-        raise SplitError(f"{path}: protocol {protocol!r} is not known; {PATIENT_GROUPED!r} is")
+    known_protocols = (*PROTOCOLS.values(), UNTRAINED)
+    if protocol not in known_protocols:
+        raise SplitError(
+            f"{path}: protocol {protocol!r} is not known; {', '.join(known_protocols)} are"
+        )
     folds = splits["folds"]
     if len(folds) < (1 if protocol == UNTRAINED else 2) or not all(fold["test"] for fold in folds):
         raise SplitError(f"{path} must hold at least two folds, and none without a patient")
     place = _places(path, folds)
-    if pairs is not None and protocol == PATIENT_GROUPED:
-        known = set(pairs["patient_id"])
-        _refuse_names(path, set(place) - known, "names patients without any pair")
-        _refuse_names(path, known - set(place), "lacks patients that have pairs")
+    if pairs is not None and protocol != UNTRAINED:
+        known = set(pairs[unit_column(protocol)])
+        _refuse_names(path, set(place) - known, "names patients or timepoints without any pair")
+        _refuse_names(path, known - set(place), "lacks patients or timepoints that have pairs")
     return splits
 
 

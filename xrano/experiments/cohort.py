@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from xrano.atomic_files import write_text
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.errors import ConfigError, ManifestError
-from xrano.experiments.explained_pairs import explainers_by_fold
+from xrano.experiments.explained_pairs import clinical_of, explainers_by_fold
 from xrano.explain import Explainer
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
@@ -70,17 +70,13 @@ def score_cohort(
         ManifestError: if there is no pair to score.
     """
     settings = settings or CohortSettings()
-    tested = {
-        patient for fold in run.trained_folds for patient in run.splits["folds"][fold]["test"]
-    }
-    pairs = run.pairs()
-    records = pairs[pairs["patient_id"].isin(tested)].to_dict("records")
+    records = run.tested_pairs().to_dict("records")
     if not records:
         raise ManifestError(f"{run.root} has no held-out pair to score: train a fold first")
-    explainers = _explainers(run, tested, settings)
+    explainers = _explainers(run, records, settings)
     rows: list[dict[str, Any]] = []
     for record in progress(records, "explaining and scoring"):
-        trained, copies = explainers[run.fold_of(record["patient_id"])]
+        trained, copies = explainers[run.fold_of(record)]
         pair = load_pair(run.store, record, run.layout)
         part = out / "parts" / f"{pair.pair_id}.json"
         key = _key(settings, pair, trained, copies)
@@ -96,11 +92,11 @@ def score_cohort(
 
 
 def _explainers(
-    run: Run, tested: set[str], settings: CohortSettings
+    run: Run, records: Sequence[Mapping[Any, Any]], settings: CohortSettings
 ) -> dict[int, tuple[Explainer, list[Explainer]]]:
     """For each fold the trained network's explainer and those of its random-weight copies."""
     found = {}
-    trained = explainers_by_fold(run, tested, settings.methods, settings.attribution)
+    trained = explainers_by_fold(run, records, settings.methods, settings.attribution)
     for fold, explainer in trained.items():
         copies = [
             Explainer(
@@ -108,6 +104,7 @@ def _explainers(
                 settings.methods,
                 settings=settings.attribution,
                 meta={"run": run.root.resolve().name, "weights": f"random-{draw}", "fold": fold},
+                clinical=clinical_of(run, fold),
             )
             for draw in range(settings.copies)
         ]
@@ -163,7 +160,10 @@ def _key(
     settings: CohortSettings, pair: PairVolumes, trained: Explainer, copies: Sequence[Explainer]
 ) -> str:
     weights = [explainer.weights_sha256 for explainer in (trained, *copies)]
-    text = json.dumps([asdict(settings), pair.content_hash(), weights], sort_keys=True)
+    text = json.dumps(
+        [asdict(settings), pair.content_hash(), trained.clinical_vector(pair), weights],
+        sort_keys=True,
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

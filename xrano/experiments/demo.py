@@ -6,24 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-import xrano
 from xrano.attribution.methods import AttributionSettings
-from xrano.data.index import index_cohort
-from xrano.data.phantom.cohort import write_phantom
 from xrano.data.phantom.settings import PhantomSettings
-from xrano.data.preparation.indexed import prepare_index
-from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.evaluated_run import evaluate_run
 from xrano.experiments.explained_pairs import explain_pairs
+from xrano.experiments.phantom_store import make_store
 from xrano.experiments.summary_files import write_summary
 from xrano.progress import Progress, quiet
 from xrano.rano import RESPONSES
 from xrano.scoring.summary_text import format_primary
-from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
-from xrano.training.evaluation import format_comparison
+from xrano.training.config import RunConfig
+from xrano.training.config_file import config_from, preset
 from xrano.training.run import FoldReport, Run, train_run
 
 PANEL_METHODS = ("saliency", "gradcam", "ig:prior")
@@ -64,7 +59,7 @@ def run_demo(
     say("2/5  training a small DenseNet on four fifths of the patients")
     run = train_run(demo_config(out / "store", seed), out / "run", report=epochs)
     say("3/5  judging it on the held-out fifth")
-    say(format_comparison(evaluate_run(run)))
+    say(evaluate_run(run).text())
     say("4/5  explaining and scoring every held-out pair, and untrained copies beside")
     cohort = CohortSettings(copies=copies, attribution=AttributionSettings(n_steps=8))
     table = score_cohort(run, out / "scores", cohort, progress=progress)
@@ -81,33 +76,10 @@ def run_demo(
     return run
 
 
-def make_store(out: Path, settings: PhantomSettings, progress: Progress, *, jobs: int = 1) -> None:
-    """Phantom, index and prepared store below a folder, unless they are there."""
-    # First, since it refuses a folder that holds the cohort of other settings.
-    write_phantom(out / "phantom", settings, jobs=jobs, progress=progress)
-    if (out / "store" / "store.json").is_file():
-        return
-    index_cohort(out / "phantom", out / "index")
-    cohort = prepare_index(
-        out / "index", out / "store", PrepareSettings(), jobs=jobs, progress=progress
-    )
-    cohort.require_whole()
-
-
 def demo_config(store: Path, seed: int) -> RunConfig:
     """The preset ``demo`` on a store."""
-    path = Path(xrano.__file__).parent / "presets" / "demo.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    model = ModelConfig(values["model"]["name"], tuple(values["model"]["sequences"]))
-    return RunConfig(
-        store=str(store),
-        model=model,
-        training=TrainingConfig(**values["training"]),
-        n_folds=values["n_folds"],
-        folds=tuple(values["folds"]),
-        validation_fraction=values["validation_fraction"],
-        seed=seed,
-    )
+    values = preset("demo")
+    return config_from({**values, "store": str(store), "seed": seed}, "the preset demo")
 
 
 def example_pairs(predictions: pd.DataFrame) -> list[str]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from xrano.atomic_files import write_json
@@ -24,7 +26,7 @@ from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.experiments.panels import explanation_panel
 from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
-from xrano.explain import Explainer, Explanation
+from xrano.explain import ClinicalOf, Explainer, Explanation
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.training.run import Run
@@ -69,10 +71,10 @@ def explain_pairs(
         SplitError: if a pair's own fold was not trained.
     """
     rows = [run.pair(pair_id) for pair_id in pair_ids]
-    explainers = explainers_by_fold(run, {row["patient_id"] for row in rows}, methods, settings)
+    explainers = explainers_by_fold(run, rows, methods, settings)
     panels = []
     for row in progress(rows, "explaining"):
-        explainer = explainers[run.fold_of(row["patient_id"])]
+        explainer = explainers[run.fold_of(row)]
         panels.append(
             write_explanation(
                 load_pair(run.store, row, run.layout),
@@ -89,17 +91,41 @@ def explain_pairs(
 
 
 def explainers_by_fold(
-    run: Run, patients: Iterable[str], methods: Sequence[str], settings: AttributionSettings | None
+    run: Run,
+    pairs: Iterable[Mapping[str, Any]],
+    methods: Sequence[str],
+    settings: AttributionSettings | None,
 ) -> dict[int, Explainer]:
-    """One explainer for each fold whose test patients are asked for."""
-    folds = sorted({run.fold_of(patient) for patient in patients})
+    """One explainer for each fold whose test pairs are asked for."""
+    folds = sorted({run.fold_of(pair) for pair in pairs})
     meta = {"run": run.root.resolve().name, "weights": "trained"}
     if run.config.training.epochs == 0:
         meta["weights"] = "untrained"
+    if run.leak_note:
+        meta["warning"] = run.leak_note
     return {
-        fold: Explainer(run.model(fold), methods, settings=settings, meta={**meta, "fold": fold})
+        fold: Explainer(
+            run.model(fold),
+            methods,
+            settings=settings,
+            meta={**meta, "fold": fold},
+            clinical=clinical_of(run, fold),
+        )
         for fold in folds
     }
+
+
+def clinical_of(run: Run, fold: int) -> ClinicalOf | None:
+    """What gives a fold's network the clinical vector of a pair; ``None`` if it takes none."""
+    encoder = run.encoder(fold)
+    if encoder is None:
+        return None
+
+    def vector(pair: PairVolumes) -> torch.Tensor:
+        row = pd.DataFrame([run.pair(pair.pair_id)])
+        return torch.from_numpy(encoder.encode(row, run.store.sessions))[0]
+
+    return vector
 
 
 def write_explanation(
@@ -120,6 +146,7 @@ def write_explanation(
         "settings": asdict(settings),
         "weights_sha256": explainer.weights_sha256,
         "pair_sha256": pair.content_hash(),
+        "clinical": explainer.clinical_vector(pair),
         "save_maps": save_maps,
         "panel": {name: str(value) for name, value in panel.items()},
     }

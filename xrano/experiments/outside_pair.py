@@ -73,8 +73,15 @@ def explain_outside(
         rows[0]["session_id"] += "-prior"
     if target == "response":
         raise ConfigError("two sessions outside a cohort have no response to explain")
+    if run.config.model.clinical:
+        raise ConfigError(
+            "the network of this run needs clinical data, which scans outside of its cohort do "
+            "not have; index and prepare them, or name a pair of the cohort"
+        )
     # Registration takes minutes: what can be refused before it is.
-    explainers = explainers_by_fold(run, [patient], methods, settings)
+    named = "_".join([patient, *(row["session_id"] for row in rows)])
+    asked = {"patient_id": patient, "pair_id": named}
+    explainers = explainers_by_fold(run, [asked], methods, settings)
     sessions = _sessions(run, rows, Path(out))
     pair, statistics = _pair(run, sessions[0], sessions[1])
     return write_explanation(

@@ -26,13 +26,16 @@ def save_weights(
     layout: ChannelLayout,
     num_classes: int,
     stem: str = "concat",
+    clinical: tuple[str, ...] = (),
 ) -> None:
-    """Write weights with the name, stem and channels of their network."""
+    """Write weights with the name, stem, channels and clinical variables of their network."""
     details = {
         "model": model,
         "stem": stem,
         "sequences": list(layout.sequences),
         "num_classes": num_classes,
+        # Files of networks without any stay as they were.
+        **({"clinical": list(clinical)} if clinical else {}),
     }
     metadata = {"xrano": json.dumps(details, sort_keys=True)}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
@@ -45,6 +48,7 @@ def load_model(
     model: str | None = None,
     layout: ChannelLayout | None = None,
     stem: str | None = None,
+    clinical: bool | None = None,
 ) -> ResponseClassifier:
     """Make the network that a weight file belongs to and load it.
 
@@ -53,6 +57,7 @@ def load_model(
         model: name that the network must have, if given.
         layout: channels that it must have, if given.
         stem: that it must have, if given; a file that names none is of ``concat``.
+        clinical: whether it must see clinical data or must not, if given.
 
     Raises:
         CheckpointError: if the file is missing or broken, of another network, stem or other
@@ -64,6 +69,7 @@ def load_model(
             name, classes = str(details["model"]), int(details["num_classes"])
             found_stem = str(details.get("stem", "concat"))
             stored = ChannelLayout(details["sequences"])
+            variables = tuple(str(variable) for variable in details.get("clinical", ()))
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -80,7 +86,12 @@ def load_model(
         raise CheckpointError(
             f"{path} holds a network with the stem {found_stem}, the run's config says {stem}"
         )
-    network = create_model(name, stored, classes, stem=found_stem)
+    if clinical is not None and clinical != bool(variables):
+        found = f"sees {', '.join(variables)}" if variables else "sees images alone"
+        raise CheckpointError(
+            f"{path} holds a network that {found}, the run's config says clinical: {clinical}"
+        )
+    network = create_model(name, stored, classes, stem=found_stem, clinical=variables)
     load_weights(network, weights, path)
     return network.eval()
 

@@ -6,15 +6,24 @@ No torch here: the command line reads these signatures before it knows what to d
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xrano.errors import ConfigError, UnknownNameError
+from xrano.tasks import TASKS
+from xrano.training.pretraining.config import PretrainingConfig
 
-BALANCINGS = ("none", "weights", "sampler", "both")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "task": tuple(TASKS),
+    "grouping": ("patient", "timepoint"),
+    "selection": ("inner", "test"),
+    "balancing": ("none", "weights", "sampler", "both", "paper"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "schedule": ("cosine", "plateau"),
+    "initialisation": ("default", "xavier"),
+    "labels": ("hard", "ordinal"),
+    "flip_axes": ("left-right", "all"),
+}
+"""What settings of words may be."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class ModelConfig:
     """How the scans come in: concat, subtract, concat+subtract or siamese."""
     checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, about a third more time."""
+    clinical: bool = False
+    """Fuse sex, age, IDH, MGMT and weeks with the image features before the last layer."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class TrainingConfig:
     """How a network is trained.
 
     ``balancing`` corrects for rare responses by class weights in the loss, by a balanced sampler,
-    by neither, or by both at once (as the paper does).
+    by neither, or by both at once; ``paper`` is both with the paper's own sampler.
     """
 
     epochs: int = 60
@@ -45,9 +56,21 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     balancing: str = "weights"
-    """none, weights, sampler or both."""
+    """none, weights, sampler, both or paper."""
+    labels: str = "hard"
+    """hard, or ordinal: soft labels that fall with the distance on CR < PR < SD < PD."""
+    ordinal_scale: float = 2.0
+    """How fast ordinal labels fall: a neighbour has exp(-scale) of the true class's share."""
+    focal_gamma: float = 0.0
+    """Exponent of the focal loss; 0 is cross-entropy."""
+    confidence: str = ""
+    """Column of the sessions table that weighs a pair by the confidence in its rating, 0 to 1."""
+    initialisation: str = "default"
+    """default (each layer's own) or xavier (normal, biases 1, as in the paper)."""
+    schedule: str = "cosine"
+    """cosine, or plateau: back to the best epoch and a tenth of the rate, as in the paper."""
     patience: int = 15
-    """Epochs without a better validation loss before stopping."""
+    """Epochs without a better validation loss (plateau: training loss) before stopping."""
     warmup_epochs: int = 2
     """Epochs of rising learning rate before its cosine decline."""
     precision: str = "32-true"
@@ -57,7 +80,11 @@ class TrainingConfig:
     workers: int = 0
     """Processes that read data beside the training one."""
     flip: float = 0.5
-    """Probability of a left-right flip of both scans."""
+    """Probability of a flip of both scans along each of the flip axes."""
+    flip_axes: str = "left-right"
+    """left-right, or all three as in the paper."""
+    contrast: float = 0.0
+    """Probability of a gamma change of both scans."""
     scale: float = 0.1
     """Intensities times 1 ± scale."""
     noise: float = 0.0
@@ -73,33 +100,50 @@ class RunConfig:
     """A run: data, folds, network, training.
 
     ``splits`` is a splits.json to use; folds are made and written beside the run otherwise.
+    Folds grouped by timepoint put scans of one patient on both sides, and a checkpoint chosen on
+    the test fold has seen it: both are the paper's protocol, both leak, and results say so.
     """
 
     store: str = ""
     """Folder that xrano prepare wrote."""
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    task: str = "response"
+    """response (CR, PR, SD, PD) or progression (PD or rest)."""
+    cases: tuple[str, ...] = ()
+    """Sequences that a pair must have beside the network's own, for equal cases among runs."""
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    grouping: str = "patient"
+    """What a fold keeps together: patient, or timepoint (the paper's, which leaks)."""
+    selection: str = "inner"
+    """Where the epoch is chosen: inner, or test (the paper's, which leaks)."""
     n_folds: int = 5
-    """Folds grouped by patient."""
+    """How many folds."""
     folds: tuple[int, ...] = ()
     """Which folds to train; all if none is named."""
     validation_fraction: float = 0.2
-    """Share of the training patients that choose the epoch."""
+    """Share of the training pairs set aside to choose the epoch; 0 with selection test."""
     seed: int = 0
     splits: str = ""
     """A splits.json to use in the place of new folds."""
 
     def __post_init__(self) -> None:
-        training = self.training
-        if training.balancing not in BALANCINGS:
-            raise UnknownNameError("balancing", training.balancing, BALANCINGS)
-        if training.precision not in PRECISIONS:
-            raise UnknownNameError("precision", training.precision, PRECISIONS)
-        _check_ranges(training, training=True)
+        for part in (self, self.training):
+            for item in fields(part):
+                if item.name in CHOICES and getattr(part, item.name) not in CHOICES[item.name]:
+                    raise UnknownNameError(item.name, getattr(part, item.name), CHOICES[item.name])
+        _check_ranges(self.training, training=True)
         _check_ranges(self, training=False)
         for fold in self.folds:
             if not 0 <= fold < self.n_folds:
                 raise ConfigError(f"fold {fold} is not one of the {self.n_folds} folds")
+        if not self.validation_fraction and self.selection == "inner":
+            raise ConfigError(
+                "validation_fraction must be > 0 for selection inner: the epoch needs pairs that "
+                "are neither trained on nor tested"
+            )
+        if self.training.labels == "ordinal" and self.task != "response":
+            raise ConfigError(f"ordinal labels need task response, got {self.task}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, tuples as lists."""
@@ -117,10 +161,12 @@ _LEAST: dict[str, float] = {
     "scale": 0,
     "noise": 0,
     "shift": 0,
+    "ordinal_scale": 0,
+    "focal_gamma": 0,
     "n_folds": 2,
     "seed": 0,
 }
-_SHARES = {"flip": 1.0, "affine": 1.0, "validation_fraction": 0.5}
+_SHARES = {"flip": 1.0, "affine": 1.0, "contrast": 1.0, "validation_fraction": 0.5}
 
 
 def _check_ranges(config: Any, *, training: bool) -> None:
@@ -133,45 +179,8 @@ def _check_ranges(config: Any, *, training: bool) -> None:
             raise ConfigError(
                 f"{where}{item.name} lies between 0 and {_SHARES[item.name]:g}, got {value}"
             )
-        if item.name in ("learning_rate", "validation_fraction") and not value > 0:
+        if item.name == "learning_rate" and not value > 0:
             raise ConfigError(f"{where}{item.name} must be > 0, got {value}")
-
-
-def load_config(path: Path) -> RunConfig:
-    """Read a run's ``config.yaml``.
-
-    Raises:
-        ConfigError: if the file is missing, broken, or names unknown settings.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path} does not exist: a run's config.yaml is needed")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold a mapping of settings")
-    model = _build(ModelConfig, values.pop("model", {}), path)
-    training = _build(TrainingConfig, values.pop("training", {}), path)
-    config: RunConfig = _build(RunConfig, {**values, "model": model, "training": training}, path)
-    return config
-
-
-def dump_config(config: RunConfig) -> str:
-    """The YAML text of a run's config."""
-    return yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
-
-
-def _build(kind: Any, values: dict[str, Any], path: Path) -> Any:
-    known = [item.name for item in fields(kind)]
-    for name in values:
-        if name not in known:
-            raise UnknownNameError(f"setting in {path}:", name, known)
-    tuples = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    return kind(**tuples)
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,7 @@ optimiser is written after every epoch.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +17,48 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from xrano.atomic_files import write_json, write_text
-from xrano.channels import ChannelLayout
-from xrano.data.dataset import PairDataset, class_indices
+from xrano.atomic_files import write_json
 from xrano.errors import ConfigError, SplitError
-from xrano.models.factory import create_model
-from xrano.rano import RESPONSES
-from xrano.training.checkpoint import load_resume, load_weights, save_resume, save_weights
+from xrano.evaluation.classification import balanced_accuracy
+from xrano.models.classifier import ResponseClassifier
+from xrano.training.checkpoint import load_resume, load_weights, save_resume
 from xrano.training.config import RunConfig, TrainingConfig
-from xrano.training.evaluation import balanced_accuracy
+from xrano.training.fabric import start_fabric
+from xrano.training.fold_data import FoldData
+from xrano.training.fold_progress import FoldProgress, write_line
+from xrano.training.loss import Loss, label_shares
+from xrano.training.network import new_network, save_network
+from xrano.training.prediction import forward, predict_all
 from xrano.training.prefetch import prefetched
 from xrano.training.sampling import EpochBatches, class_weights
+from xrano.training.schedule import Plateau, cosine_rate
 from xrano.training.tensorboard import scalar_writer
-
-_NAMES = np.array([str(response) for response in RESPONSES], dtype=object)
 
 EpochReport = Callable[[dict[str, Any], int], None]
 """Called after each epoch with its line of metrics.jsonl and the number of epochs."""
 
 
-@dataclass(frozen=True)
-class FoldData:
-    """The pairs of one fold: those that train and those that choose the epoch."""
-
-    training: PairDataset
-    validation: PairDataset
-
-
 def train_fold(
-    config: RunConfig, data: FoldData, folder: Path, *, seed: int, report: EpochReport
+    config: RunConfig,
+    data: FoldData,
+    folder: Path,
+    *,
+    seed: int,
+    report: EpochReport,
+    pretrain: Callable[[ResponseClassifier], object] = lambda _network: None,
 ) -> None:
     """Train one fold into ``folder``: model.safetensors, metrics.jsonl, resume.pt, fold.json.
 
     Does nothing if ``fold.json`` says that the fold is finished; goes on from ``resume.pt`` if
     there is one.
+
+    Args:
+        config: the run.
+        data: its pairs.
+        folder: of the fold.
+        seed: of the weights and the order.
+        report: called after each epoch.
+        pretrain: changes the new network's weights before there is an optimiser.
 
     Raises:
         CheckpointError: if ``resume.pt`` is broken or of another network.
@@ -64,68 +69,46 @@ def train_fold(
     if (folder / "fold.json").is_file():
         return
     settings = config.training
-    layout = ChannelLayout(config.model.sequences)
-    network = create_model(
-        config.model.name,
-        layout,
-        len(RESPONSES),
-        stem=config.model.stem,
-        seed=seed,
-        checkpointing=config.model.checkpointing,
-    )
+    names = data.encoder.names if data.encoder is not None else ()
+    network = new_network(config, seed=seed, clinical=names)
+    resume = folder / "resume.pt"
+    if not resume.is_file():
+        pretrain(network)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    progress = _Progress()
-    resume = folder / "resume.pt"
+    progress = FoldProgress(plateau=Plateau(settings.learning_rate))
     if resume.is_file():
         state = load_resume(resume)
         load_weights(network, state["network"], resume)
         optimizer.load_state_dict(state["optimizer"])
-        progress = _Progress(**state["progress"])
-    fabric = _fabric(settings)
+        progress = FoldProgress.from_state(state["progress"])
+    fabric = start_fabric(settings.accelerator, settings.precision)
     model, tuned = fabric.setup(network, optimizer)
-    responses = class_indices(list(data.training.pairs["response"]))
-    sampler = EpochBatches(
-        responses,
-        settings.batch_size,
-        balanced=settings.balancing in ("sampler", "both"),
-        seed=seed,
-    )
-    if not len(sampler):
-        raise SplitError(
-            f"{len(responses)} training pairs give no batch of two or more; index more patients "
-            "or ask for fewer folds"
-        )
+    classes = data.training.task.classes
+    sampler = _sampler(data, settings, seed)
     loaders = _loaders(fabric, data, sampler, settings)
-    weights = _loss_weights(responses, settings).to(fabric.device)
+    loss = _loss(data, settings)
     writer = scalar_writer(folder / "tensorboard")
 
     while progress.epoch < settings.epochs and progress.stale < settings.patience:
         data.training.set_epoch(progress.epoch)
         sampler.set_epoch(progress.epoch)
-        train_loss = _train_epoch(fabric, model, tuned, loaders[0], weights, progress, settings)
-        logits, truth = predict_all(model, loaders[1])
-        val_loss = float(nn.functional.cross_entropy(logits, truth, weight=weights.cpu()))
+        train_loss = _train_epoch(fabric, model, tuned, loaders[0], loss, data, progress, settings)
+        logits, truth = predict_all(model, loaders[1], data.validation_clinical)
+        hard = nn.functional.cross_entropy(logits, truth, weight=loss.class_weights)
         line = {
             "epoch": progress.epoch,
             "learning_rate": tuned.param_groups[0]["lr"],
             "train_loss": train_loss,
-            "val_loss": val_loss,
-            "val_balanced_accuracy": balanced_accuracy(
-                _NAMES[truth.numpy()], _NAMES[logits.argmax(dim=1).numpy()]
-            ),
+            "val_loss": float(hard),
+            "val_balanced_accuracy": _balanced_accuracy(truth, logits, classes),
         }
-        if progress.note(val_loss):
-            save_weights(
-                folder / "model.safetensors",
-                network.state_dict(),
-                model=config.model.name,
-                layout=layout,
-                num_classes=len(RESPONSES),
-                stem=config.model.stem,
-            )
-        _write_line(folder / "metrics.jsonl", line)
+        if progress.note(float(hard)):
+            save_network(folder / "model.safetensors", network, config)
+        if settings.schedule == "plateau":
+            _hold_best(network, optimizer, progress, train_loss)
+        write_line(folder / "metrics.jsonl", line)
         writer(line)
         state = {
             "network": network.state_dict(),
@@ -142,39 +125,16 @@ def train_fold(
     write_json(folder / "fold.json", {"best_epoch": progress.best_epoch, "epochs": progress.epoch})
 
 
-@dataclass
-class _Progress:
-    """How far a training is: next epoch, best validation loss, epochs since it was reached."""
-
-    epoch: int = 0
-    best_loss: float = math.inf
-    best_epoch: int = -1
-    stale: int = 0
-
-    def note(self, val_loss: float) -> bool:
-        better = val_loss < self.best_loss
-        if better:
-            self.best_loss, self.best_epoch, self.stale = val_loss, self.epoch, 0
-        else:
-            self.stale += 1
-        self.epoch += 1
-        return better
-
-    def state(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-
-def _fabric(settings: TrainingConfig) -> Fabric:
-    precision: Any = settings.precision
-    try:
-        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=precision)
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"accelerator {settings.accelerator} with precision {precision} cannot be had on this "
-            f"machine: {error}"
-        ) from error
-    fabric.launch()
-    return fabric
+def _hold_best(
+    network: nn.Module, optimizer: torch.optim.Optimizer, progress: FoldProgress, train_loss: float
+) -> None:
+    """The paper's schedule: keep the weights of the best training loss, or go back to them."""
+    if progress.plateau.improved(train_loss) or not progress.kept:
+        progress.kept = {name: value.clone() for name, value in network.state_dict().items()}
+    else:
+        load_weights(network, progress.kept, Path("the best epoch"))
+        optimizer.state.clear()
+    progress.stale = progress.plateau.failures
 
 
 def _loaders(
@@ -188,10 +148,31 @@ def _loaders(
     return fabric.setup_dataloaders(training, validation, use_distributed_sampler=False)  # type: ignore[return-value]
 
 
-def _loss_weights(responses: list[int], settings: TrainingConfig) -> Tensor:
-    if settings.balancing in ("weights", "both"):
-        return torch.tensor(class_weights(responses, len(RESPONSES)))
-    return torch.ones(len(RESPONSES))
+def _sampler(data: FoldData, settings: TrainingConfig, seed: int) -> EpochBatches:
+    indices = data.training.task.indices(list(data.training.pairs["response"]))
+    balanced: Any = {"sampler": True, "both": True, "paper": "paper"}.get(settings.balancing, False)
+    sampler = EpochBatches(indices, settings.batch_size, balanced=balanced, seed=seed)
+    if not len(sampler):
+        raise SplitError(
+            f"{len(indices)} training pairs give no batch of two or more; index more patients "
+            "or ask for fewer folds"
+        )
+    return sampler
+
+
+def _loss(data: FoldData, settings: TrainingConfig) -> Loss:
+    task = data.training.task
+    weights = torch.ones(len(task.classes))
+    if settings.balancing in ("weights", "both", "paper"):
+        indices = task.indices(list(data.training.pairs["response"]))
+        weights = torch.tensor(class_weights(indices, len(task.classes)))
+    scale = settings.ordinal_scale if settings.labels == "ordinal" else None
+    return Loss(label_shares(len(weights), ordinal_scale=scale), weights, settings.focal_gamma)
+
+
+def _balanced_accuracy(truth: Tensor, logits: Tensor, classes: tuple[str, ...]) -> float:
+    names = np.array(classes, dtype=object)
+    return balanced_accuracy(names[truth.numpy()], names[logits.argmax(dim=1).numpy()], classes)
 
 
 def _train_epoch(
@@ -199,19 +180,24 @@ def _train_epoch(
     model: nn.Module,
     optimizer: Any,
     loader: Any,
-    weights: Tensor,
-    progress: _Progress,
+    loss_of: Loss,
+    data: FoldData,
+    progress: FoldProgress,
     settings: TrainingConfig,
 ) -> float:
     """Mean loss over one epoch of steps."""
     model.train()
     losses = []
     batches = prefetched(loader, ahead=fabric.device.type != "cpu")
-    for step, (inputs, truth, _rows) in enumerate(batches):
-        rate = learning_rate(settings, progress.epoch + step / len(loader))
+    for step, (inputs, truth, rows) in enumerate(batches):
+        if settings.schedule == "plateau":
+            rate = progress.plateau.rate
+        else:
+            rate = cosine_rate(settings, progress.epoch + step / len(loader))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = nn.functional.cross_entropy(model(inputs).float(), truth, weight=weights)
+        logits = forward(model, inputs, data.clinical, rows)
+        loss = loss_of(logits, truth, data.confidence[rows.cpu()])
         optimizer.zero_grad()
         fabric.backward(loss)
         # Infinite gradients are ordinary in 16-mixed: its scaler leaves such a step out.
@@ -219,33 +205,3 @@ def _train_epoch(
         optimizer.step()
         losses.append(loss.item())
     return float(np.mean(losses))
-
-
-def learning_rate(settings: TrainingConfig, epoch: float) -> float:
-    """Linear rise over the warm-up, then a cosine to zero at the last epoch."""
-    warmup = min(settings.warmup_epochs, settings.epochs)
-    if epoch < warmup:
-        return settings.learning_rate * (epoch + 0.1) / (warmup + 0.1)
-    through = (epoch - warmup) / max(settings.epochs - warmup, 1)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(through, 1.0)))
-
-
-@torch.no_grad()
-def predict_all(model: nn.Module, loader: Any) -> tuple[Tensor, Tensor]:
-    """Logits ``(n, class)`` float32 and class indices ``(n,)`` of a loader, on the CPU."""
-    model.eval()
-    logits, truth = [], []
-    for inputs, indices, _rows in loader:
-        logits.append(model(inputs).float().cpu())
-        truth.append(indices.cpu())
-    return torch.cat(logits), torch.cat(truth)
-
-
-def _write_line(path: Path, line: dict[str, Any]) -> None:
-    """Append a line to a JSON-lines file; a line of the same epoch or later is replaced."""
-    kept = []
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            if json.loads(text)["epoch"] < line["epoch"]:
-                kept.append(text)
-    write_text(path, "\n".join([*kept, json.dumps(line)]) + "\n")

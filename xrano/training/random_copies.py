@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader
 
 from xrano.data.dataset import PairDataset
 from xrano.models.classifier import ResponseClassifier
-from xrano.models.factory import create_model
+from xrano.training.fold_data import clinical_inputs
+from xrano.training.network import new_network
+from xrano.training.prediction import forward
 from xrano.training.run import Run
 
 ESTIMATION_PAIRS = 64
@@ -32,8 +34,9 @@ def random_copy(run: Run, fold: int, draw: int) -> ResponseClassifier:
         draw: number of the copy; it decides the weights.
     """
     seed = 7919 * (draw + 1) + fold
-    chosen_model = run.config.model
-    model = create_model(chosen_model.name, run.layout, stem=chosen_model.stem, seed=seed)
+    encoder = run.encoder(fold)
+    names = encoder.names if encoder is not None else ()
+    model = new_network(run.config, seed=seed, clinical=names)
     pairs = run.training_pairs(fold)
     pairs = pairs if len(pairs) else run.pairs()
     count = min(ESTIMATION_PAIRS, len(pairs))
@@ -45,14 +48,19 @@ def random_copy(run: Run, fold: int, draw: int) -> ResponseClassifier:
         batch_size=max(2, run.config.training.batch_size),
         generator=torch.Generator().manual_seed(seed),
     )
-    estimate_statistics(model, loader)
+    estimate_statistics(model, loader, clinical_inputs(encoder, dataset.pairs, run.store))
     return model.eval()
 
 
 def estimate_statistics(
-    model: nn.Module, loader: DataLoader[tuple[torch.Tensor, int, int]]
+    model: nn.Module,
+    loader: DataLoader[tuple[torch.Tensor, int, int]],
+    clinical: torch.Tensor | None = None,
 ) -> None:
-    """Set the running mean and variance of every batch normalisation to those of a loader."""
+    """Set the running mean and variance of every batch normalisation to those of a loader.
+
+    ``clinical`` are the clinical vectors of the loader's rows, for a network that takes them.
+    """
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -60,8 +68,8 @@ def estimate_statistics(
         layer.momentum = None  # a plain average over batches
     model.train()
     with torch.no_grad():
-        for inputs, _, _ in islice(loader, ESTIMATION_PAIRS):
+        for inputs, _, rows in islice(loader, ESTIMATION_PAIRS):
             if len(inputs) > 1:
-                model(inputs)
+                forward(model, inputs, clinical, torch.as_tensor(rows))
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum

@@ -10,38 +10,49 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json, write_text
 from xrano.channels import ChannelLayout
-from xrano.data.augmentation import Augmentation, AugmentationConfig
-from xrano.data.dataset import PairDataset
+from xrano.data.clinical import ClinicalEncoder, read_encoder
 from xrano.data.pairing.pairs import filter_by_sequences
-from xrano.data.splits import Splits, inner_validation, make_folds, read_splits, write_splits
+from xrano.data.splits import (
+    PROTOCOLS,
+    UNTRAINED,
+    Splits,
+    is_tested,
+    make_folds,
+    read_splits,
+    restrict_splits,
+    unit_column,
+    write_splits,
+)
 from xrano.data.store import Store, open_store
 from xrano.data.tables import write_table
-from xrano.errors import CheckpointError, ConfigError, SplitError, UnknownNameError
+from xrano.errors import CheckpointError, ConfigError, ManifestError, SplitError, UnknownNameError
 from xrano.models.classifier import ResponseClassifier
-from xrano.models.factory import MODELS, create_model
+from xrano.models.factory import MODELS
 from xrano.models.stems import STEMS
-from xrano.rano import RESPONSES
-from xrano.training.checkpoint import load_model, save_weights
-from xrano.training.config import RunConfig, dump_config, load_config
-from xrano.training.loop import FoldData, predict_all, train_fold
-
-CACHE_GB = 0.8
-"""Memory for training pairs that need not be read again; a cohort at 4 mm fits in."""
+from xrano.tasks import TASKS, Task
+from xrano.training.config import RunConfig
+from xrano.training.config_file import dump_config, load_config
+from xrano.training.network import load_network, new_network, save_network
+from xrano.training.one_fold import fold_folder, train_one_fold
 
 FoldReport = Callable[[int, dict[str, Any], int], None]
 """Called after each epoch with the fold, its line of metrics and the number of epochs."""
+
+Say = Callable[[str], object]
+"""Takes a line for the user."""
+
+
+def _silent(_text: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,22 @@ class Run:
             raise CheckpointError(f"an untrained run has nothing to judge: there is no {path}")
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: the training of this run is not finished")
-        words = dict.fromkeys(
-            ("pair_id", "patient_id", "response", "rating_source", "predicted"), "str"
-        )
-        return pd.read_csv(path, keep_default_na=False, dtype=words)
+        return read_predictions(path)
+
+    @property
+    def task(self) -> Task:
+        """What the run's network is asked."""
+        return TASKS[self.config.task]
+
+    @property
+    def leak_note(self) -> str:
+        """What to say beside every result of a protocol that leaks; empty for one that does not."""
+        leaks = []
+        if self.config.grouping == "timepoint":
+            leaks.append("folds divide timepoints, so that patients are on both sides")
+        if self.config.selection == "test":
+            leaks.append("the epoch was chosen on the test fold")
+        return f"these results leak: {' and '.join(leaks)}" if leaks else ""
 
     @property
     def trained_folds(self) -> tuple[int, ...]:
@@ -79,10 +102,7 @@ class Run:
 
     def pairs(self) -> pd.DataFrame:
         """Pairs that have all sequences of the run's network, unrated ones included."""
-        pairs, _ = filter_by_sequences(
-            self.store.pairs, self.store.sessions, self.config.model.sequences
-        )
-        return pairs
+        return run_pairs(self.config, self.store)[0]
 
     def pair(self, pair_id: str) -> dict[str, Any]:
         """One row of the pairs table.
@@ -99,8 +119,8 @@ class Run:
             )
         return {str(name): value for name, value in found.iloc[0].items()}
 
-    def fold_of(self, patient_id: str) -> int:
-        """The fold whose network never saw a patient.
+    def fold_of(self, pair: Mapping[str, Any]) -> int:
+        """The fold whose network never saw a pair, by its ``patient_id`` (and ``pair_id``).
 
         A patient of no fold (unrated, or from elsewhere) was seen by none: the first trained
         fold explains them.
@@ -111,14 +131,14 @@ class Run:
         trained = self.trained_folds
         if not trained:
             raise CheckpointError(f"{self.root} has no finished fold: train it first")
+        name = pair.get(unit_column(self.splits["protocol"]))
         for fold, entry in enumerate(self.splits["folds"]):
-            if patient_id in entry["test"]:
+            if name in entry["test"]:
                 if fold not in trained:
                     raise SplitError(
-                        f"{patient_id} is a test patient of fold {fold}, which this run has not "
+                        f"{name} is tested in fold {fold}, which this run has not "
                         f"trained (trained: {', '.join(map(str, trained))}); every other network "
-                        f"has seen this patient. Train it with --folds [{fold}], or choose "
-                        "another pair"
+                        f"has seen it. Train it with --folds [{fold}], or choose another pair"
                     )
                 return fold
         return trained[0]
@@ -129,23 +149,40 @@ class Run:
         Raises:
             CheckpointError: if its weights are missing or of another architecture.
         """
-        path = self._fold(fold) / "model.safetensors"
-        chosen = self.config.model
-        return load_model(path, model=chosen.name, layout=self.layout, stem=chosen.stem)
+        return load_network(self._fold(fold) / "model.safetensors", self.config)
+
+    def encoder(self, fold: int) -> ClinicalEncoder | None:
+        """How the clinical vectors of a fold's network are made, if it takes any."""
+        path = self._fold(fold) / "clinical.json"
+        return read_encoder(path) if self.config.model.clinical else None
+
+    def is_tested(self, pairs: pd.DataFrame, fold: int) -> pd.Series:
+        """Which rows of a pairs table a fold tests."""
+        return is_tested(pairs, self.splits, fold)
+
+    def tested_pairs(self) -> pd.DataFrame:
+        """Pairs that some trained fold tests, unrated ones of the same patients included."""
+        pairs = self.pairs()
+        keep = pd.Series(False, index=pairs.index)
+        for fold in self.trained_folds:
+            keep |= self.is_tested(pairs, fold)
+        return pairs[keep].reset_index(drop=True)
 
     def training_pairs(self, fold: int) -> pd.DataFrame:
-        """Rated pairs of the patients whom the fold's network may have seen."""
+        """Rated pairs that the fold's network may have seen."""
         pairs = rated(self.pairs())
-        test = set(self.splits["folds"][fold]["test"])
-        return pairs[~pairs["patient_id"].isin(test)].reset_index(drop=True)
+        return pairs[~is_tested(pairs, self.splits, fold)].reset_index(drop=True)
 
     def _fold(self, fold: int) -> Path:
         return fold_folder(self.root, fold)
 
 
-def fold_folder(root: Path, fold: int) -> Path:
-    """Where a run keeps a fold."""
-    return root / f"fold-{fold}"
+def read_predictions(path: Path) -> pd.DataFrame:
+    """A table of :func:`xrano.training.prediction.prediction_table` from its file."""
+    words = dict.fromkeys(
+        ("pair_id", "patient_id", "response", "rating_source", "predicted"), "str"
+    )
+    return pd.read_csv(path, keep_default_na=False, dtype=words)
 
 
 def rated(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -177,10 +214,16 @@ def open_run(root: Path, *, store: Path | None = None) -> Run:
     return run
 
 
-def train_run(config: RunConfig, out: Path, *, report: FoldReport) -> Run:
+def train_run(config: RunConfig, out: Path, *, report: FoldReport, say: Say = _silent) -> Run:
     """Train every fold asked for and write the out-of-fold predictions.
 
     A run that was interrupted goes on where it stopped.
+
+    Args:
+        config: the run.
+        out: its folder.
+        report: called after each epoch.
+        say: takes lines for the user, such as the fraction of pretrained weights loaded.
 
     Raises:
         ConfigError: if the folder holds a run with other settings.
@@ -191,126 +234,78 @@ def train_run(config: RunConfig, out: Path, *, report: FoldReport) -> Run:
     store = open_store(Path(config.store))
     check_names(config, store)
     config = replace(config, store=str(store.root.resolve()))
-    pairs, exclusions = filter_by_sequences(store.pairs, store.sessions, config.model.sequences)
+    pairs, exclusions = run_pairs(config, store)
     pairs = rated(pairs)
+    if pairs.empty:
+        wanted = ", ".join(dict.fromkeys((*config.model.sequences, *config.cases)))
+        raise ManifestError(f"{store.root} has no rated pair with {wanted} in both scans")
     # Everything that can be refused is refused before the folder is claimed.
-    splits = _splits(config, out, pairs) if config.training.epochs else None
+    splits = _splits(config, out, store, pairs) if config.training.epochs else None
     _claim(out, config, store)
     write_table(out / "exclusions.csv", exclusions)
     if splits is None:
         return _write_untrained(config, out, store)
     write_splits(out / "splits.json", splits)
     for fold in config.folds or range(len(splits["folds"])):
-        test = pairs["patient_id"].isin(splits["folds"][fold]["test"])
-        _train_one(config, store, pairs[~test], out, fold, report)
+        train_one_fold(config, store, pairs, splits, fold, out, report=report, say=say)
     run = open_run(out)
-    predictions = [_predict(config, store, pairs, out, splits, fold) for fold in run.trained_folds]
+    predictions = [_predictions(out, fold) for fold in run.trained_folds]
     write_table(out / "predictions.csv", pd.concat(predictions, ignore_index=True))
     return run
 
 
-def _splits(config: RunConfig, out: Path, pairs: pd.DataFrame) -> Splits:
+def run_pairs(config: RunConfig, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Pairs that have all sequences that a run's network (and its equal cases) need; the others."""
+    wanted = tuple(dict.fromkeys((*config.model.sequences, *config.cases)))
+    return filter_by_sequences(store.pairs, store.sessions, wanted)
+
+
+def _splits(config: RunConfig, out: Path, store: Store, pairs: pd.DataFrame) -> Splits:
     """The folder's own splits, the ones named, or new ones."""
     if (out / "splits.json").is_file():
         splits = read_splits(out / "splits.json", pairs)
     elif config.splits:
-        splits = read_splits(Path(config.splits), pairs)
+        splits = _named_splits(Path(config.splits), store, pairs)
     else:
-        splits = make_folds(pairs, config.n_folds, config.seed)
+        splits = make_folds(pairs, config.n_folds, config.seed, grouping=config.grouping)
+    if splits["protocol"] != PROTOCOLS[config.grouping]:
+        raise ConfigError(
+            f"grouping {config.grouping} needs splits of the protocol "
+            f"{PROTOCOLS[config.grouping]}, these are {splits['protocol']}"
+        )
     for fold in config.folds:
         if fold >= len(splits["folds"]):
             raise ConfigError(f"fold {fold} is not one of the {len(splits['folds'])} folds")
     return splits
 
 
-def _train_one(
-    config: RunConfig, store: Store, pairs: pd.DataFrame, out: Path, fold: int, report: FoldReport
-) -> None:
-    patients = sorted(set(pairs["patient_id"]))
-    training, validation = inner_validation(
-        pairs, patients, config.validation_fraction, config.seed + fold
-    )
-    layout = ChannelLayout(config.model.sequences)
-    settings = config.training
-    augmentation = Augmentation(
-        AugmentationConfig(
-            flip=settings.flip,
-            scale=settings.scale,
-            noise=settings.noise,
-            affine=settings.affine,
-            shift=settings.shift,
+def _named_splits(path: Path, store: Store, pairs: pd.DataFrame) -> Splits:
+    """Splits of a file, without those who lack a sequence of this run; strangers are refused."""
+    splits = read_splits(path, None)
+    known = set(store.pairs[unit_column(splits["protocol"])])
+    strangers = sorted({name for fold in splits["folds"] for name in fold["test"]} - known)
+    if strangers:
+        raise SplitError(
+            f"{path} names patients or timepoints without any pair: {', '.join(strangers[:10])}; "
+            "make the splits anew for this store"
         )
-    )
-    data = FoldData(
-        PairDataset(
-            store,
-            pairs[pairs["patient_id"].isin(training)],
-            layout,
-            augmentation=augmentation,
-            seed=config.seed,
-            cache_gb=CACHE_GB,
-        ),
-        PairDataset(
-            store, pairs[pairs["patient_id"].isin(validation)], layout, cache_gb=CACHE_GB / 4
-        ),
-    )
-    train_fold(
-        config,
-        data,
-        fold_folder(out, fold),
-        seed=config.seed + 1000 * fold,
-        report=lambda line, epochs: report(fold, line, epochs),
-    )
+    return restrict_splits(splits, pairs)
 
 
-def _predict(
-    config: RunConfig, store: Store, pairs: pd.DataFrame, out: Path, splits: Splits, fold: int
-) -> pd.DataFrame:
-    pairs = pairs[pairs["patient_id"].isin(splits["folds"][fold]["test"])]
-    layout = ChannelLayout(config.model.sequences)
-    model = load_model(
-        fold_folder(out, fold) / "model.safetensors",
-        model=config.model.name,
-        layout=layout,
-        stem=config.model.stem,
-    )
-    loader = DataLoader(PairDataset(store, pairs, layout), batch_size=config.training.batch_size)
-    logits, _ = predict_all(model, loader)
-    return prediction_table(pairs, logits, fold)
-
-
-def prediction_table(pairs: pd.DataFrame, logits: torch.Tensor, fold: int) -> pd.DataFrame:
-    """One row a pair: pair_id, patient_id, fold, response and its source, predicted, logit_CR …."""
-    values = logits.double().numpy()
-    table = pairs[["pair_id", "patient_id"]].reset_index(drop=True).copy()
-    table["fold"] = fold
-    table["response"] = list(pairs["response"])
-    table["rating_source"] = list(pairs["rating_source"])
-    table["predicted"] = [str(RESPONSES[index]) for index in np.argmax(values, axis=1)]
-    for index, response in enumerate(RESPONSES):
-        table[f"logit_{response}"] = values[:, index]
-    return table
+def _predictions(out: Path, fold: int) -> pd.DataFrame:
+    return read_predictions(fold_folder(out, fold) / "predictions.csv")
 
 
 def _write_untrained(config: RunConfig, out: Path, store: Store) -> Run:
     """One fold of random weights that no patient has been shown to."""
     folder = fold_folder(out, 0)
-    layout = ChannelLayout(config.model.sequences)
-    network = create_model(
-        config.model.name, layout, len(RESPONSES), stem=config.model.stem, seed=config.seed
-    )
-    save_weights(
-        folder / "model.safetensors",
-        network.state_dict(),
-        model=config.model.name,
-        layout=layout,
-        num_classes=len(RESPONSES),
-        stem=config.model.stem,
-    )
+    if config.model.clinical:
+        raise ConfigError("clinical data are standardised on training patients: epochs must be > 0")
+    save_network(folder / "model.safetensors", new_network(config, seed=config.seed), config)
     patients = sorted(set(store.pairs["patient_id"]))
     write_splits(
         out / "splits.json",
-        {"protocol": "untrained", "seed": config.seed, "folds": [{"test": patients}]},
+        {"protocol": UNTRAINED, "seed": config.seed, "folds": [{"test": patients}]},
     )
     write_json(folder / "fold.json", {"best_epoch": -1, "epochs": 0})
     return open_run(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -17,12 +18,19 @@ class EpochBatches(Sampler[list[int]]):
     Args:
         responses: class index of each row.
         batch_size: rows in a batch.
-        balanced: whether to draw with replacement, each response with the same chance.
+        balanced: whether to draw with replacement, each response with the same chance; ``paper``
+            draws with the paper's weights, one minus a response's share, which leave the common
+            ones more common.
         seed: with the epoch, decides the order.
     """
 
     def __init__(
-        self, responses: Sequence[int], batch_size: int, *, balanced: bool, seed: int
+        self,
+        responses: Sequence[int],
+        batch_size: int,
+        *,
+        balanced: bool | Literal["paper"],
+        seed: int,
     ) -> None:
         self._responses = np.asarray(responses)
         self._batch_size = batch_size
@@ -40,7 +48,9 @@ class EpochBatches(Sampler[list[int]]):
         if not self._balanced:
             return [int(row) for row in rng.permutation(count)]
         frequency = np.bincount(self._responses)[self._responses]
-        chance = 1 / frequency
+        chance = 1 - frequency / count if self._balanced == "paper" else 1 / frequency
+        if not chance.any():  # one response alone
+            chance = np.ones(count)
         return [int(row) for row in rng.choice(count, size=count, p=chance / chance.sum())]
 
     def __iter__(self) -> Iterator[list[int]]:

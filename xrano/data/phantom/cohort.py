@@ -41,6 +41,10 @@ RATINGS = "LUMIERE-ExpertRating-v202211.csv"
 DEMOGRAPHICS = "LUMIERE-Demographics_Pathology.csv"
 COMPLETENESS = "LUMIERE-datacompleteness.csv"
 
+LATER_SETTINGS = ("texture", "repeat_ratings")
+"""Settings that ``phantom.json`` leaves out at 0: a cohort without them is, byte for byte, what it
+was before there were such settings."""
+
 _PACKAGES = ("xrano", "numpy", "scipy", "nibabel", "nilearn")
 
 
@@ -202,7 +206,8 @@ def describe(
 
 
 def _as_json(settings: PhantomSettings) -> dict[str, Any]:
-    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {name: value for name, value in values.items() if value or name not in LATER_SETTINGS}
 
 
 def _versions() -> dict[str, str]:

@@ -35,8 +35,16 @@ from xrano.data.phantom.lesions import (
     OEDEMA,
     PlacementMap,
 )
+from xrano.data.phantom.operations import (
+    PREOP_ML,
+    operation_chance,
+    preop_chance,
+    residual_interval,
+)
+from xrano.data.phantom.repeats import own_response
 from xrano.data.phantom.scans import draw_appearance, render
 from xrano.data.phantom.settings import PhantomSettings
+from xrano.data.phantom.texture import draw_texture
 from xrano.data.phantom.tumour_state import (
     Tumour,
     change,
@@ -51,9 +59,6 @@ from xrano.types import Mask
 
 _PLACING_MM = 4.0
 _TRIES_A_RESPONSE = 6
-_PREOP_ML = (12.0, 32.0)
-_RESIDUAL_ML = {"balanced": (5.0, 20.0), "lumiere": (2.0, 6.0)}
-_OPERABLE_ML = 18.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,9 @@ class _Patient:
         body = self._stream(0)
         self.anatomy = draw_anatomy(body)
         self.appearance = draw_appearance(body)
+        strength = settings.texture
+        self.texture = draw_texture(self._stream(4), strength) if strength else None
+        self.own = own_response(settings, number)
         self.places = _placement_map(self.anatomy)
         # Half a voxel's diagonal, and a misalignment of six standard deviations.
         reach_mm = 4.0 + 6.0 * settings.misalignment_mm
@@ -148,9 +156,10 @@ class _Patient:
         yield from self._operation(week, with_preop=self.rng.random() < 0.7)
         since_surgery = 0
         for _ in range(visits):
-            if since_surgery and self.rng.random() < self._operation_chance():
+            burden = self.tumour.burden_ml
+            if since_surgery and self._happens(operation_chance(self.settings, burden)):
                 week += int(self.rng.integers(6, 21))
-                with_preop = self.tumour.burden_ml == 0.0 or self.rng.random() < 0.3
+                with_preop = self._happens(preop_chance(self.settings, burden))
                 yield from self._operation(week, with_preop=with_preop)
                 since_surgery = 0
             # At least three months, as after an operation, whatever came before: so the gap
@@ -159,10 +168,9 @@ class _Patient:
             yield self._scan(_Event(Role.FOLLOWUP, week))
             since_surgery += 1
 
-    def _operation_chance(self) -> float:
-        if self.tumour.burden_ml == 0.0:
-            return 0.4
-        return 0.5 if self.tumour.burden_ml > _OPERABLE_ML else 0.03
+    def _happens(self, chance: float) -> bool:
+        # Certain events draw nothing.
+        return chance >= 1.0 or bool(self.rng.random() < chance)
 
     def _operation(self, week: int, *, with_preop: bool) -> Iterator[PhantomSession]:
         if with_preop:
@@ -194,7 +202,7 @@ class _Patient:
             new_lesion=self.tumour.new_lesion,
             volumes_ml=_counted_ml(tissue.labels, self.settings),
             rating=rating,
-            images=render(stream, brain, tissue, self.appearance, self.settings),
+            images=render(stream, brain, tissue, self.appearance, self.settings, self.texture),
             labels=brain.fill(tissue.labels),
             brain=brain.mask,
             grid=self.grid,
@@ -214,7 +222,7 @@ class _Patient:
         )
 
     def _before_operation(self, brain: BrainVoxels) -> Tumour:
-        total = draw_volume(self.rng, _PREOP_ML)
+        total = draw_volume(self.rng, PREOP_ML)
         if not self.burdens:
             return self.tumour.grown_to(brain, share_first(self.rng, self.tumour, total))
         tumour, wanted = change(
@@ -223,14 +231,16 @@ class _Patient:
         return tumour.grown_to(brain, wanted)
 
     def _operated(self, brain: BrainVoxels) -> Tumour:
-        residual = draw_volume(self.rng, _RESIDUAL_ML[self.settings.mix])
+        residual = draw_volume(self.rng, residual_interval(self.settings))
         tumour, wanted = operate(self.rng, self.settings, self.places, self.tumour, residual)
         return tumour.grown_to(brain, wanted)
 
     def _followed(self, brain: BrainVoxels) -> Tumour:
         opened = open_intervals(self.settings, self._standing())
+        own = self.own if self.own and self._happens(self.settings.repeat_ratings) else None
         while True:
-            response = draw_response(self.rng, self.settings, opened, self.seen)
+            response = own if own in opened else None
+            response = response or draw_response(self.rng, self.settings, opened, self.seen)
             for _ in range(_TRIES_A_RESPONSE):
                 total = draw_volume(self.rng, opened[response])
                 tumour, wanted = change(self.rng, self.settings, self.places, self.tumour, total)

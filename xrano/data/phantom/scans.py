@@ -11,6 +11,7 @@ from xrano.channels import KNOWN_SEQUENCES
 from xrano.data.phantom.anatomy import BrainVoxels, Points
 from xrano.data.phantom.lesions import TissueState
 from xrano.data.phantom.settings import PhantomSettings
+from xrano.data.phantom.texture import PrivateTexture
 
 TISSUE_INTENSITIES: dict[str, tuple[float, ...]] = {
     # wm, gm, csf, enhancing, necrosis, oedema, cavity
@@ -60,12 +61,14 @@ def render(
     tissue: TissueState,
     appearance: Appearance,
     settings: PhantomSettings,
+    texture: PrivateTexture | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """One visit's scans, sequence to volume (i, j, k); whole numbers ≥ 1 in the brain, 0 outside.
 
     Gain, bias field and noise are drawn anew for every scan, from ``rng`` alone, so that they
-    cannot know the response.
+    cannot know the response. A texture lies on the whole brain, lesions included.
     """
+    factors = texture.factors(brain.points) if texture is not None else None
     sick = np.stack([tissue.enhancing, tissue.necrosis, tissue.oedema, tissue.cavity])
     healthy = brain.tissues * (1.0 - np.clip(sick.sum(axis=0), 0.0, 1.0))
     shares = np.concatenate([healthy, sick])
@@ -75,6 +78,8 @@ def render(
     for sequence, intensity in zip(KNOWN_SEQUENCES, appearance.intensities, strict=True):
         signal = intensity.astype(np.float32) @ shares
         signal += _DETAIL[sequence] * brain.detail * healthy.sum(axis=0)
+        if factors is not None:
+            signal *= factors
         signal *= _bias(rng, brain.points, settings.bias)
         noise = rng.standard_normal(len(signal), dtype=np.float32)
         signal += settings.noise * intensity[0] * noise

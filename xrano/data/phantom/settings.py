@@ -52,6 +52,11 @@ class PhantomSettings:
         noise: standard deviation of the noise, as a share of white matter's intensity.
         bias: standard deviation of the logarithm of the smooth bias field.
         gain: standard deviation of the logarithm of each scan's gain.
+        texture: strength of a texture that each patient has alone, the same at every visit: the
+            standard deviation of the logarithm of the factors on the signal; 0 for none.
+        repeat_ratings: probability that a visit repeats the response that is its patient's own
+            (with the operations that it takes, see :mod:`xrano.data.phantom.operations`); at 0
+            nobody has one.
         hemisphere: where lesions may arise: ``both``, or the patient's ``left`` or ``right``.
         quirks: whether the tables hold LUMIERE's irregularities (an unrated session, a session
             without one sequence, a duplicate rating, a trailing blank).
@@ -78,6 +83,8 @@ class PhantomSettings:
     noise: float = 0.03
     bias: float = 0.06
     gain: float = 0.25
+    texture: float = 0.0
+    repeat_ratings: float = 0.0
     hemisphere: Hemisphere = "both"
     quirks: bool = True
     raw_scans: bool = False
@@ -102,6 +109,8 @@ class PhantomSettings:
         _require_in_range("noise", self.noise, 0.0, 0.5)
         _require_in_range("bias", self.bias, 0.0, 0.5)
         _require_in_range("gain", self.gain, 0.0, 1.0)
+        _require_in_range("texture", self.texture, 0.0, 0.5)
+        _require_in_range("repeat_ratings", self.repeat_ratings, 0.0, 1.0)
         if self.seed < 0:
             raise ConfigError(f"a seed is an integer ≥ 0, got {self.seed}")
 

@@ -1,0 +1,116 @@
+"""One fold of a run, from its pairs to the predictions of those it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch.utils.data import DataLoader
+
+from xrano.atomic_files import write_json
+from xrano.data.dataset import PairDataset
+from xrano.data.splits import Splits, is_tested
+from xrano.data.store import Store
+from xrano.data.tables import write_table
+from xrano.models.classifier import ResponseClassifier
+from xrano.training.config import RunConfig
+from xrano.training.fold_data import FoldData, clinical_inputs, fold_data
+from xrano.training.loop import train_fold
+from xrano.training.network import load_network
+from xrano.training.prediction import predict_all, prediction_table
+from xrano.training.pretraining.pretrain import pretrain
+
+
+def fold_folder(root: Path, fold: int) -> Path:
+    """Where a run keeps a fold."""
+    return root / f"fold-{fold}"
+
+
+def train_one_fold(
+    config: RunConfig,
+    store: Store,
+    pairs: pd.DataFrame,
+    splits: Splits,
+    fold: int,
+    out: Path,
+    *,
+    report: Callable[[int, dict[str, Any], int], None],
+    say: Callable[[str], object],
+) -> None:
+    """Train a fold and write ``predictions.csv`` of its test pairs beside its weights.
+
+    Nothing is done twice: neither a finished training nor predictions that are there.
+    """
+    folder = fold_folder(out, fold)
+    if (folder / "fold.json").is_file() and (folder / "predictions.csv").is_file():
+        return
+    data = fold_data(config, store, pairs, splits, fold)
+    if data.encoder is not None:
+        write_json(folder / "clinical.json", data.encoder.to_json())
+    seed = config.seed + 1000 * fold
+
+    def start(network: ResponseClassifier) -> None:
+        _pretrain(
+            config, network, data, store, pairs[is_tested(pairs, splits, fold)], folder, seed, say
+        )
+
+    train_fold(
+        config,
+        data,
+        folder,
+        seed=seed,
+        report=lambda line, epochs: report(fold, line, epochs),
+        pretrain=start,
+    )
+    test = pairs[is_tested(pairs, splits, fold)]
+    write_table(folder / "predictions.csv", predict_pairs(config, store, data, test, fold, folder))
+
+
+def _pretrain(
+    config: RunConfig,
+    network: ResponseClassifier,
+    data: FoldData,
+    store: Store,
+    test: pd.DataFrame,
+    folder: Path,
+    seed: int,
+    say: Callable[[str], object],
+) -> None:
+    """Start from other weights; whoever is tested or validated on is not read for them."""
+    held_out = {*test["patient_id"], *data.validation.pairs["patient_id"]}
+    training = set(data.training.pairs["patient_id"])
+    if config.grouping == "timepoint":
+        # Patients are on both sides anyway; pretraining still keeps off the tested ones.
+        training -= held_out
+    pretrain(
+        config.pretraining,
+        network,
+        model=config.model,
+        store=store,
+        training_patients=sorted(training),
+        held_out_patients=sorted(held_out),
+        folder=folder,
+        seed=seed,
+        report=say,
+        accelerator=config.training.accelerator,
+        precision=config.training.precision,
+    )
+
+
+def predict_pairs(
+    config: RunConfig,
+    store: Store,
+    data: FoldData,
+    pairs: pd.DataFrame,
+    fold: int,
+    folder: Path,
+) -> pd.DataFrame:
+    """What the fold's network says of rated pairs."""
+    network = load_network(folder / "model.safetensors", config)
+    dataset = PairDataset(store, pairs, network.layout, task=data.training.task)
+    loader = DataLoader(dataset, batch_size=config.training.batch_size)
+    clinical = clinical_inputs(data.encoder, pairs, store)
+    logits, _ = predict_all(network, loader, clinical)
+    return prediction_table(pairs, logits, fold, data.training.task)

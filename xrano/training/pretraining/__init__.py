@@ -1,0 +1,1 @@
+"""What a network learns before it is trained on responses."""

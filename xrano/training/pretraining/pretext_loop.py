@@ -1,0 +1,187 @@
+"""The training of an encoder on a pretext task: images of one channel, each of one class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from xrano.errors import ConfigError, SplitError
+from xrano.models.factory import MODELS
+from xrano.training.fabric import start_fabric
+from xrano.training.prefetch import prefetched
+from xrano.training.pretraining.config import PretrainingConfig
+from xrano.training.sampling import EpochBatches
+
+
+class PretextImages(Protocol):
+    """A dataset of ``(image (1, i, j, k) float32, class index)``, the same for the same epoch."""
+
+    def __len__(self) -> int:
+        """How many images an epoch has."""
+        ...
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]: ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw what is random for this epoch from now on."""
+        ...
+
+
+@dataclass(frozen=True)
+class PretextTask:
+    """What an encoder learns: classes of images; ``held_out`` images only measure, or are none."""
+
+    name: str
+    classes: int
+    training: PretextImages
+    held_out: PretextImages | None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how exactly to compute: Lightning Fabric's words."""
+
+    accelerator: str = "auto"
+    precision: str = "32-true"
+
+
+def single_image_network(name: str, classes: int, *, seed: int, checkpointing: bool) -> nn.Module:
+    """A network of the table over images of one channel, with random weights.
+
+    Its names and shapes are those of a run's network, but for the first convolution and the head.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network: nn.Module = MODELS[name].build(1, classes, 1, checkpointing=checkpointing)
+    return network
+
+
+def train_pretext(
+    network: nn.Module,
+    task: PretextTask,
+    config: PretrainingConfig,
+    *,
+    seed: int,
+    machine: Machine,
+    report: Callable[[str], object],
+) -> list[dict[str, Any]]:
+    """Train a network on a task, in place; the last epoch's weights stay.
+
+    The order of images, their random changes and dropout follow from (seed, epoch); the global
+    random state is left as it was.
+
+    Args:
+        network: of :func:`single_image_network`.
+        task: the images.
+        config: epochs, batch size and learning rate.
+        seed: of order and dropout.
+        machine: accelerator and precision.
+        report: called with a line after each epoch.
+
+    Returns:
+        For each epoch ``epoch``, ``loss`` (mean of the steps) and ``accuracy`` on the held-out
+        images, ``None`` without any.
+
+    Raises:
+        SplitError: if there are too few images for one batch.
+        ConfigError: if the loss is not finite, or the accelerator cannot be had.
+    """
+    count = len(task.training)
+    order = EpochBatches([0] * count, config.batch_size, balanced=False, seed=seed)
+    if not len(order):
+        raise SplitError(
+            f"pretraining {task.name} found {count} training images, a batch takes two or more; "
+            "index more sessions or choose another kind"
+        )
+    fabric = start_fabric(machine.accelerator, machine.precision)
+    history = []
+    with _own_randomness(fabric.device):
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
+        model, tuned = fabric.setup(network, optimizer)
+        batches, measured = _loaders(fabric, task, order, config.batch_size)
+        for epoch in range(config.epochs):
+            _seed(fabric.device, seed, epoch)
+            task.training.set_epoch(epoch)
+            order.set_epoch(epoch)
+            loss = _train_epoch(fabric, model, tuned, batches)
+            if not np.isfinite(loss):
+                raise ConfigError(
+                    f"pretraining {task.name} diverged in epoch {epoch + 1}: its loss is {loss}; "
+                    "lower pretraining.learning_rate"
+                )
+            accuracy = _accuracy(model, measured) if measured is not None else None
+            history.append({"epoch": epoch, "loss": loss, "accuracy": accuracy})
+            report(_line(task, epoch, config.epochs, loss, accuracy))
+    network.cpu()
+    return history
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    """Dropout and loaders draw from the global state; put it back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+def _seed(device: torch.device, seed: int, epoch: int) -> None:
+    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    torch.default_generator.manual_seed(mixed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(mixed)
+
+
+def _loaders(
+    fabric: Fabric, task: PretextTask, order: EpochBatches, batch_size: int
+) -> tuple[Any, Any]:
+    training: Any = DataLoader(_as_dataset(task.training), batch_sampler=order)
+    # The sampler has its own order; Fabric must not put another one in its place.
+    training = fabric.setup_dataloaders(training, use_distributed_sampler=False)
+    if task.held_out is None:
+        return training, None
+    held_out: Any = DataLoader(_as_dataset(task.held_out), batch_size=batch_size)
+    return training, fabric.setup_dataloaders(held_out, use_distributed_sampler=False)
+
+
+def _as_dataset(images: PretextImages) -> Dataset[Any]:
+    dataset: Any = images
+    return dataset  # type: ignore[no-any-return]
+
+
+def _train_epoch(fabric: Fabric, model: nn.Module, optimizer: Any, loader: Any) -> float:
+    model.train()
+    losses = []
+    for images, classes in prefetched(loader, ahead=fabric.device.type != "cpu"):
+        loss = nn.functional.cross_entropy(model(images).float(), classes)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        # Infinite gradients are ordinary in 16-mixed: its scaler leaves such a step out.
+        fabric.clip_gradients(model, optimizer, max_norm=5.0, error_if_nonfinite=False)
+        optimizer.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+@torch.no_grad()
+def _accuracy(model: nn.Module, loader: Any) -> float:
+    model.eval()
+    right = [model(images).argmax(dim=1) == classes for images, classes in loader]
+    return float(torch.cat(right).float().mean())
+
+
+def _line(task: PretextTask, epoch: int, epochs: int, loss: float, accuracy: float | None) -> str:
+    start = f"pretraining {task.name}: epoch {epoch + 1} of {epochs}, loss {loss:.3f}"
+    if accuracy is None or task.held_out is None:
+        return start
+    return (
+        f"{start}, accuracy {accuracy:.3f} on {len(task.held_out)} held-out images "
+        f"(chance {1 / task.classes:.3f})"
+    )
