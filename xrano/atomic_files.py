@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,32 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float = 600.0) -> int:
+    """Remove the temporary files that killed processes left below a folder; how many there were.
+
+    Files of a process that lives, and young ones, which may be another machine's, stay.
+    """
+    removed = 0
+    for path in Path(folder).rglob(".*-*"):
+        number = path.name[1:].partition("-")[0]
+        if not number.isdigit() or not path.is_file() or _is_alive(int(number)):
+            continue
+        if time.time() - path.stat().st_mtime >= older_than_s:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,12 +12,13 @@ import yaml
 from xrano.cli.main import main
 from xrano.data.store import Store
 from xrano.errors import ConfigError, ManifestError, UnknownNameError
+from xrano.experiments.shards import of_shard, parse_shard
 from xrano.experiments.study.arms import expand_arms, merged
 from xrano.experiments.study.collect import collect_study
 from xrano.experiments.study.run_study import open_study, train_study
 from xrano.experiments.study.study_file import read_study
 from xrano.experiments.study.study_files import write_study
-from xrano.experiments.study.units import Unit, folder_name, of_shard, parse_shard
+from xrano.experiments.study.units import Unit, folder_name
 
 
 def quiet(*_: object) -> None:
@@ -87,7 +88,7 @@ def test_every_arm_and_reference_stands_in_one_table(finished: Path):
     text = (finished / "study.md").read_text()
     assert "not a medical device" in text
     assert "subtraction: " in text
-    assert "--arms '[subtract]'" in text
+    assert "--arms 'PD or rest'" in text
 
 
 def test_predictions_behind_the_table_are_kept_and_cover_every_pair_once_a_seed(finished: Path):
@@ -205,7 +206,7 @@ def test_a_grid_is_every_combination_over_the_base():
         Path("study.yaml"),
     )
     assert [arm.name for arm in arms] == [
-        *("T1+T2, concat", "T1+T2, subtract", "CT1, concat", "CT1, subtract"),
+        *("T1+T2 concat", "T1+T2 subtract", "CT1 concat", "CT1 subtract"),
     ]
     assert arms[1].config().model.sequences == ("T1", "T2")
     assert arms[1].config().model.stem == "subtract"
@@ -263,6 +264,7 @@ def change(values: dict, path: str, value: object) -> dict:
         ("store", None, "needs one of store"),
         ("phantom", {"patients": 4}, "needs one of store"),
         ("arms", {}, "names no arm"),
+        ("arms/a, b", {}, "no comma or bracket"),
         ("arms", ["concat"], "arms must be a mapping"),
         ("leak", {"sedes": [1]}, "key of leak.*'sedes' .did you mean 'seeds'"),
         ("arms/subtract/training/epochs", -1, "training.epochs must be ≥ 0"),

@@ -57,6 +57,8 @@ def expand_arms(base: Mapping[str, Any], listed: Any, grids: Any, path: Path) ->
         raise ConfigError(f"{path} names no arm: fill arms: or grid:")
     names = [arm.name for arm in arms]
     for name in names:
+        if set(name) & set("[],"):
+            raise ConfigError(f"{path}: the name of an arm has no comma or bracket, got {name!r}")
         if names.count(name) > 1:
             raise ConfigError(f"{path} has two arms of the name {name!r}")
     for arm in arms:
@@ -129,7 +131,7 @@ def _of_grid(grid: Any, shared: Mapping[str, Any], path: Path) -> list[Arm]:
         changes: dict[str, Any] = {}
         for setting, value in zip(vary, chosen, strict=True):
             changes = merged(changes, _nested(str(setting), value))
-        name = ", ".join(_value_name(value) for value in chosen)
+        name = " ".join(_value_name(value) for value in chosen)
         against = str(grid.get("against") or "")
         arms.append(
             Arm(

@@ -13,6 +13,7 @@ from xrano.data.splits import Splits, make_folds, read_splits, write_splits
 from xrano.data.store import Store, open_store
 from xrano.errors import ConfigError, ManifestError, UnfinishedError, UnknownNameError
 from xrano.experiments.phantom_store import make_store
+from xrano.experiments.shards import of_shard, parse_shard
 from xrano.experiments.study.arms import Arm, merged, with_preset
 from xrano.experiments.study.run_units import Failure, run_units, write_failures
 from xrano.experiments.study.study_file import (
@@ -23,8 +24,6 @@ from xrano.experiments.study.study_file import (
 )
 from xrano.experiments.study.units import (
     Unit,
-    of_shard,
-    parse_shard,
     plan_units,
     require_folders,
 )

@@ -40,7 +40,7 @@ def write_study(result: StudyResult, out: Path, *, command: str) -> list[Path]:
     Returns:
         The files for people, in the order to look at them.
     """
-    commands = {arm.name: f"{command} --arms {shlex.quote(f'[{arm.name}]')}" for arm in result.arms}
+    commands = {arm.name: f"{command} --arms {shlex.quote(arm.name)}" for arm in result.arms}
     write_table(out / "study.csv", study_table(result, commands))
     for name, table in result.tables.items():
         write_table(out / "predictions" / f"{folder_name(name)}.csv", table)

@@ -101,27 +101,3 @@ def require_folders(arms: Sequence[Arm]) -> None:
                 "rename one"
             )
         taken[folder] = arm.name
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``2/8`` as (2, 8): the second of eight parts of the work.
-
-    Raises:
-        ConfigError: if it is not written so.
-
-    Example:
-        >>> parse_shard("2/8")
-        (2, 8)
-    """
-    found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ConfigError(f"a shard is written i/n with 1 ≤ i ≤ n, such as 2/8; got {text!r}")
-    return int(found[1]), int(found[2])
-
-
-def of_shard(units: Sequence[Unit], shard: tuple[int, int] | None) -> list[Unit]:
-    """The units of one shard: every n-th one."""
-    if shard is None:
-        return list(units)
-    index, count = shard
-    return list(units[index - 1 :: count])

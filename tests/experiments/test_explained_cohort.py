@@ -1,0 +1,233 @@
+"""A whole cohort explained: killed, sharded, extended, and the same files in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xrano.atomic_files import remove_leftovers
+from xrano.attribution.methods import AttributionSettings
+from xrano.cli.main import main
+from xrano.errors import ConfigError
+from xrano.experiments.explained_cohort import (
+    CohortRequest,
+    disk_bytes,
+    explain_cohort,
+    held_out,
+)
+from xrano.experiments.shards import alone_in, of_shard, shard_of
+from xrano.maps import find_maps, load_map
+from xrano.training.run import Run
+
+METHODS = ("saliency", "gradcam", "ig:prior")
+SETTINGS = AttributionSettings(n_steps=2)
+
+
+def request(methods: tuple[str, ...] = METHODS, **changes: object) -> CohortRequest:
+    return CohortRequest(methods, settings=SETTINGS, **changes)
+
+
+def digests(out: Path) -> dict[str, str]:
+    """Every finished file but temporary ones."""
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    explain_cohort(tiny_run, out, request())
+    return out
+
+
+def test_every_held_out_pair_is_explained_by_the_network_that_never_saw_it(
+    tiny_run: Run, whole: Path
+):
+    pairs = {pair["pair_id"]: pair for pair in held_out(tiny_run)}
+    found = [load_map(path) for path in find_maps(whole / "maps")]
+    seen = {one.meta["pair_id"] for one in found}
+    assert seen == set(pairs)
+    hashes = dict.fromkeys(tiny_run.trained_folds)
+    for one in found:
+        fold = one.meta["fold"]
+        assert one.meta["patient_id"] in tiny_run.splits["folds"][fold]["test"]
+        hashes[fold] = hashes[fold] or one.meta["weights_sha256"]
+        assert one.meta["weights_sha256"] == hashes[fold]
+    units = list((whole / "units").rglob("*.json"))
+    assert len(units) == len(pairs) * len(METHODS)
+    for unit in units:
+        for name in json.loads(unit.read_text())["files"]:
+            assert (whole / name).is_file()
+
+
+def test_shards_give_the_same_files(tiny_run: Run, whole: Path, tmp_path: Path):
+    counts = [
+        explain_cohort(tiny_run, tmp_path, request(), shard=(index, 3)).pairs for index in (3, 1, 2)
+    ]
+    assert sum(counts) == len(held_out(tiny_run))
+    assert max(counts) - min(counts) <= 1
+    assert digests(tmp_path) == digests(whole)
+
+
+def test_one_more_method_makes_only_that(tiny_run: Run, whole: Path, tmp_path: Path):
+    first = explain_cohort(tiny_run, tmp_path, request(("saliency", "gradcam")))
+    assert first.found == 0
+    before = digests(tmp_path)
+    second = explain_cohort(tiny_run, tmp_path, request())
+    assert (second.made, second.found) == (first.pairs, first.made)
+    assert digests(tmp_path) == digests(whole)
+    assert before.items() <= digests(tmp_path).items()
+    again = explain_cohort(tiny_run, tmp_path, request())
+    assert again.made == 0
+
+
+@pytest.mark.parametrize("damage", ["map", "sidecar", "unit", "broken unit"])
+def test_what_is_lost_is_made_again(tiny_run: Run, whole: Path, tmp_path: Path, damage: str):
+    explain_cohort(tiny_run, tmp_path, request(("saliency",)))
+    before = digests(tmp_path)
+    chosen = find_maps(tmp_path / "maps")[2]
+    unit = sorted((tmp_path / "units").rglob("*.json"))[1]
+    if damage == "map":
+        chosen.unlink()
+    elif damage == "sidecar":
+        chosen.with_name(chosen.name.replace(".nii.gz", ".json")).unlink()
+    elif damage == "unit":
+        unit.unlink()
+    else:
+        unit.write_text("{")
+    done = explain_cohort(tiny_run, tmp_path, request(("saliency",)))
+    assert done.made == 1
+    assert digests(tmp_path) == before
+
+
+def test_other_settings_are_other_units(tiny_run: Run, tmp_path: Path):
+    first = explain_cohort(tiny_run, tmp_path, request(("ig:zero",)), shard=(1, 4))
+    other = CohortRequest(("ig:zero",), settings=AttributionSettings(n_steps=3))
+    assert explain_cohort(tiny_run, tmp_path, other, shard=(1, 4)).made == first.made
+
+
+def test_reduced_maps_are_the_signed_sum_over_channels(tiny_run: Run, whole: Path, tmp_path: Path):
+    explain_cohort(tiny_run, tmp_path, request(("saliency",), maps="reduced"), shard=(1, 5))
+    for path in find_maps(tmp_path / "maps"):
+        reduced, full = load_map(path), load_map(whole / path.relative_to(tmp_path))
+        assert reduced.channels == ("all",)
+        assert not reduced.coarse
+        np.testing.assert_allclose(reduced.data[0], full.data.sum(axis=0), atol=1e-6)
+        np.testing.assert_array_equal(reduced.grid.affine, full.grid.affine)
+
+
+def test_the_disk_it_takes_at_most_is_told_before(tiny_run: Run, whole: Path):
+    pairs = len(held_out(tiny_run))
+    voxels = sum(load_map(path).data.nbytes for path in find_maps(whole / "maps"))
+    assert 0.5 * voxels <= disk_bytes(tiny_run, request(), pairs) <= 1.5 * voxels
+
+
+# --- two at once
+
+
+def test_a_second_run_into_the_folder_is_refused(tiny_run: Run, tmp_path: Path):
+    with alone_in(tmp_path, None):
+        with pytest.raises(ConfigError, match="another process is writing"):
+            explain_cohort(tiny_run, tmp_path, request(("saliency",)))
+        # Another part of the same work may go on beside it.
+        with alone_in(tmp_path, (1, 2)), alone_in(tmp_path, (2, 2)):
+            pass
+    with alone_in(tmp_path, None):
+        pass
+
+
+def test_the_part_of_a_job_follows_from_its_rank():
+    assert shard_of("2/3", {"RANK": "0", "WORLD_SIZE": "8"}) == (2, 3)
+    assert shard_of("", {"RANK": "7", "WORLD_SIZE": "8"}) == (8, 8)
+    assert shard_of("", {"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}) == (1, 2)
+    assert shard_of("", {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}) is None
+    assert shard_of("", {}) is None
+    with pytest.raises(ConfigError, match="name no part"):
+        shard_of("", {"RANK": "x", "WORLD_SIZE": "8"})
+    items = list(range(11))
+    parts = [of_shard(items, (index, 4)) for index in range(1, 5)]
+    assert sorted(item for part in parts for item in part) == items
+
+
+def test_leftovers_of_dead_processes_go_and_those_of_live_ones_stay(tmp_path: Path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "a").mkdir()
+    gone = tmp_path / "a" / f".{dead.pid}-map.nii.gz"
+    mine = tmp_path / f".{os.getpid()}-map.nii.gz"
+    other = tmp_path / ".lock-all"
+    for path in (gone, mine, other):
+        path.write_text("x")
+    assert remove_leftovers(tmp_path) == 0  # too young: it may be another machine's
+    assert remove_leftovers(tmp_path, older_than_s=0) == 1
+    assert not gone.exists()
+    assert mine.exists()
+    assert other.exists()
+
+
+# --- the command
+
+
+def test_the_command_explains_all_and_says_what_is_next(
+    tiny_run: Run, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ["--methods", *METHODS, "--n-steps", "2", "--out", str(tmp_path)]
+    assert main(["explain", str(tiny_run.root), "--all", *options]) == 0
+    said = capsys.readouterr().out
+    assert "GB of maps" in said
+    assert "next:  xrano score" in said
+    assert digests(tmp_path) == digests(whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--all", "--pair", "x"], "or --all"),
+        ([], "or --all"),
+        (["--all", "--maps", "none"], "to score without them"),
+        (["--all", "--shard", "4/3"], "written i/n"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tiny_run, tmp_path, capsys, options, words):
+    assert main(["explain", str(tiny_run.root), "--out", str(tmp_path), *options]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_files(
+    tiny_run: Run, whole: Path, tmp_path: Path
+):
+    """Each time a process is killed a little later; the last one is left to finish."""
+    command = [
+        *(sys.executable, "-m", "xrano.cli.main", "explain", str(tiny_run.root), "--all"),
+        *("--methods", *METHODS, "--n-steps", "2", "--out", str(tmp_path)),
+    ]
+    moments = random.Random(4)
+    kills = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        start = time.time()
+        while process.poll() is None and not list((tmp_path / "maps").rglob("*.nii.gz")):
+            if time.time() - start > 120:
+                break
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 1.0))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 1
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert digests(tmp_path) == digests(whole)
