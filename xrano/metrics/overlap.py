@@ -1,4 +1,4 @@
-"""How much of a map's relevance lies in a mask: six pure functions, and all of them at once.
+"""How much of a map's relevance lies in a mask: pure functions, and all of them at once.
 
 Every function takes one non-negative map, one boolean mask and the domain (brain) that both are
 seen in: n voxels in the domain, m of them in the mask, p = m / n. Signed maps are rectified by the
@@ -9,9 +9,10 @@ caller, by name. When a metric is undefined (NaN) and what chance scores is writ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from xrano.errors import ConfigError
+from xrano.geometry import Grid
 from xrano.metrics.catalogue import (
     METRICS,
     TOP_FRACTION,
@@ -19,9 +20,10 @@ from xrano.metrics.catalogue import (
     OverlapStatus,
     score_ranked,
     status_of,
-    top_dice,
 )
-from xrano.metrics.ranked import mask_positions, rank_map
+from xrano.metrics.formulas import top_dice, top_share
+from xrano.metrics.places import MaskPlace
+from xrano.metrics.ranked import RankedMask, mask_positions, rank_map
 from xrano.types import Mask, Volume
 
 __all__ = [
@@ -31,11 +33,13 @@ __all__ = [
     "OverlapStatus",
     "auroc",
     "average_precision",
+    "normalised_average_precision",
     "pointing_game",
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
     "score_overlap",
     "top_fraction_dice",
+    "top_k_intersection",
 ]
 
 
@@ -112,6 +116,23 @@ def average_precision(attribution: Volume, mask: Mask, *, domain: Mask) -> float
     return _value("average_precision", attribution, mask, domain)
 
 
+def normalised_average_precision(attribution: Volume, mask: Mask, *, domain: Mask) -> float:
+    """Average precision corrected for chance: (AP − p) / (1 − p).
+
+    Arguments and errors as :func:`relevance_mass_accuracy`; at most 1, chance 0, negative for a
+    map that avoids the mask.
+
+    Example:
+        >>> import numpy as np
+        >>> everywhere = np.ones((1, 1, 4), dtype=bool)
+        >>> mask = np.array([[[True, False, True, False]]])
+        >>> values = np.array([[[4.0, 3.0, 2.0, 1.0]]])
+        >>> round(normalised_average_precision(values, mask, domain=everywhere), 3)
+        0.667
+    """
+    return _value("normalised_average_precision", attribution, mask, domain)
+
+
 def auroc(attribution: Volume, mask: Mask, *, domain: Mask) -> float:
     """The chance that a voxel of the mask outranks one outside, ties counting half (Mann-Whitney).
 
@@ -150,12 +171,26 @@ def top_fraction_dice(
         ...                   fraction=0.5)
         0.6666666666666666
     """
-    if not 0 < fraction <= 1:
-        raise ConfigError(f"a top fraction lies above 0 and at most at 1, got {fraction}")
-    seen = rank_map(attribution, domain).within(mask_positions(mask, domain))
-    if status_of("top_fraction_dice", seen, 0) != OverlapStatus.OK:
-        return math.nan
-    return top_dice(seen, fraction)
+    return _of_top("top_fraction_dice", top_dice, attribution, mask, domain, fraction)
+
+
+def top_k_intersection(
+    attribution: Volume, mask: Mask, *, domain: Mask, fraction: float = TOP_FRACTION
+) -> float:
+    """The share of the strongest k voxels that lies in the mask, k a ``fraction`` of the domain.
+
+    A fixed number of voxels would saturate on small masks and mean another volume on every grid.
+    Arguments and errors as :func:`top_fraction_dice`; 0 to min(1, m / k), chance p.
+
+    Example:
+        >>> import numpy as np
+        >>> everywhere = np.ones((1, 1, 4), dtype=bool)
+        >>> mask = np.array([[[True, False, False, False]]])
+        >>> top_k_intersection(np.array([[[4.0, 3.0, 2.0, 1.0]]]), mask, domain=everywhere,
+        ...                    fraction=0.5)
+        0.5
+    """
+    return _of_top("top_k_intersection", top_share, attribution, mask, domain, fraction)
 
 
 def score_overlap(
@@ -165,6 +200,7 @@ def score_overlap(
     domain: Mask,
     metrics: Iterable[str] | None = None,
     least_voxels: int = 0,
+    grid: Grid | None = None,
 ) -> dict[str, OverlapScore]:
     """All metrics, or those named, of one map and one mask, with one sort of the map.
 
@@ -172,10 +208,12 @@ def score_overlap(
         attribution: (i, j, k) finite, non-negative relevance.
         mask: (i, j, k) boolean.
         domain: (i, j, k) boolean: the brain.
-        metrics: keys of :data:`METRICS`; all if not given.
+        metrics: keys of :data:`~xrano.metrics.catalogue.MASK_METRICS`; all if not given.
         least_voxels: a mask with fewer voxels than this in the domain is ``below_measurable``.
+        grid: the grid of all three; without it there are no distances in mm.
 
     Raises:
+        ConfigError: if a distance is asked for without a grid.
         GridMismatchError: if the shapes differ.
         VolumeError: as :func:`relevance_mass_accuracy`.
         UnknownNameError: for an unknown metric.
@@ -189,9 +227,24 @@ def score_overlap(
         >>> mass.value, mass.chance, str(mass.status)
         (0.75, 0.25, 'ok')
     """
-    seen = rank_map(attribution, domain).within(mask_positions(mask, domain))
+    place = None if grid is None else MaskPlace(mask, domain, grid)
+    seen = rank_map(attribution, domain).within(mask_positions(mask, domain), place)
     return score_ranked(seen, metrics=metrics, least_voxels=least_voxels)
 
 
 def _value(name: str, attribution: Volume, mask: Mask, domain: Mask) -> float:
     return score_overlap(attribution, mask, domain=domain, metrics=[name])[name].value
+
+
+def _of_top(
+    name: str,
+    score: Callable[[RankedMask, float], float],
+    attribution: Volume,
+    mask: Mask,
+    domain: Mask,
+    fraction: float,
+) -> float:
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"a top fraction lies above 0 and at most at 1, got {fraction}")
+    seen = rank_map(attribution, domain).within(mask_positions(mask, domain))
+    return score(seen, fraction) if status_of(name, seen, 0) == OverlapStatus.OK else math.nan

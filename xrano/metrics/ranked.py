@@ -13,9 +13,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from xrano.errors import GridMismatchError, VolumeError
+from xrano.errors import VolumeError
+from xrano.metrics.checks import check_mask, mask_positions
+from xrano.metrics.places import MaskPlace
 from xrano.types import Mask, Volume
+
+__all__ = [
+    "Cut",
+    "Levels",
+    "RankedMap",
+    "RankedMask",
+    "check_mask",
+    "mask_positions",
+    "rank_map",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +37,8 @@ class RankedMap:
 
     Attributes:
         values: (n,) non-negative relevance, in the order of ``map[domain]``.
+        domain: (i, j, k) where they lie; ``None`` if nothing needs to know.
+        elsewhere: summed relevance outside the domain, before anything was masked.
 
     Example:
         >>> volume = np.array([[[0.0, 2.0, 1.0]]])
@@ -33,6 +48,8 @@ class RankedMap:
     """
 
     values: NDArray[np.floating[Any]]
+    domain: Mask | None = None
+    elsewhere: float = 0.0
 
     @property
     def n(self) -> int:
@@ -56,9 +73,43 @@ class RankedMap:
         upto = int(np.searchsorted(self.ascending, level, side="right"))
         return Cut(level, above=self.n - upto, tied=upto - below)
 
-    def within(self, positions: NDArray[np.intp]) -> RankedMask:
-        """The mask made of these positions of :attr:`values`."""
-        return RankedMask(self, self.values[positions])
+    @property
+    def share_outside(self) -> float:
+        """The share of the grid's voxels that lie outside the domain; NaN if it is not known."""
+        return float("nan") if self.domain is None else 1 - self.n / self.domain.size
+
+    @cached_property
+    def peaks(self) -> NDArray[np.intp]:
+        """Positions of the largest value: one, or several that are tied."""
+        return np.flatnonzero(self.values == self.values.max())
+
+    @cached_property
+    def midranks(self) -> NDArray[np.float64]:
+        """(n,) ranks from 1 (weakest), the mean of their ranks for tied voxels."""
+        return np.asarray(rankdata(self.values), dtype=np.float64)
+
+    @cached_property
+    def centre(self) -> NDArray[np.float64]:
+        """Centre of mass (3,) of the relevance in voxel indices of the domain's grid."""
+        if self.domain is None:
+            raise VolumeError("a map without its domain has no place: rank it with rank_map")
+        weights = self.values.astype(np.float64)
+        sums = [weights @ index for index in np.nonzero(self.domain)]
+        return np.array(sums) / self.total
+
+    def top_weights(self, count: int) -> NDArray[np.float64]:
+        """(n,) how likely each voxel is among the ``count`` strongest, over all ways to break ties.
+
+        1 above the cut, 0 below it, and at it the share of the tied voxels that still fit in.
+        """
+        cut = self.cut(count)
+        weights = (self.values > cut.level).astype(np.float64)
+        weights[self.values == cut.level] = (count - cut.above) / cut.tied
+        return weights
+
+    def within(self, positions: NDArray[np.intp], place: MaskPlace | None = None) -> RankedMask:
+        """The mask made of these positions of :attr:`values`; distances need its place too."""
+        return RankedMask(self, self.values[positions], place)
 
 
 @dataclass(frozen=True)
@@ -77,10 +128,12 @@ class RankedMask:
     Attributes:
         ranked: the map.
         inside: (m,) relevance of the voxels in the mask, in any order.
+        place: where the mask lies in the world; ``None`` if no distance is asked for.
     """
 
     ranked: RankedMap
     inside: NDArray[np.floating[Any]]
+    place: MaskPlace | None = None
 
     @property
     def m(self) -> int:
@@ -155,28 +208,5 @@ def rank_map(attribution: Volume, domain: Mask) -> RankedMap:
             f"overlap needs finite, non-negative relevance, got values from {attribution.min()} "
             f"to {attribution.max()}; choose a rectification (absolute, positive, negative)"
         )
-    return RankedMap(attribution[domain])
-
-
-def mask_positions(mask: Mask, domain: Mask) -> NDArray[np.intp]:
-    """Where the voxels of a mask stand in ``volume[domain]``.
-
-    Raises:
-        GridMismatchError: if the shapes differ.
-        VolumeError: if the mask is not boolean.
-
-    Example:
-        >>> domain = np.array([[[False, True, True, True]]])
-        >>> mask_positions(np.array([[[True, False, True, False]]]), domain).tolist()
-        [1]
-    """
-    check_mask(mask, domain.shape, name="mask")
-    return np.flatnonzero(mask[domain])
-
-
-def check_mask(mask: Mask, shape: tuple[int, ...], *, name: str) -> None:
-    """Refuse a mask of another shape, or one that is not boolean."""
-    if mask.shape != shape:
-        raise GridMismatchError(f"the {name} has shape {mask.shape}, needed is {shape}")
-    if mask.dtype != np.bool_:
-        raise VolumeError(f"the {name} must be boolean, got dtype {mask.dtype}; name its labels")
+    elsewhere = float(attribution[~domain].sum(dtype=np.float64))
+    return RankedMap(attribution[domain], domain, elsewhere)

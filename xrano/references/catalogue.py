@@ -148,7 +148,7 @@ _TABULAR = {
 
 def _references() -> dict[str, Reference]:
     found = {
-        "per-fold majority": Reference(
+        "majority class of each fold": Reference(
             "the commonest class of the fold's training pairs", ("training",), _majority
         )
     }

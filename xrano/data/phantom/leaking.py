@@ -20,7 +20,7 @@ LEAKING = PhantomSettings(
     margin=0.1,
     misalignment_mm=1.5,
     noise=0.05,
-    texture=0.2,
+    texture=0.15,
     repeat_ratings=0.95,
     quirks=False,
 )

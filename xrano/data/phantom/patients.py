@@ -1,7 +1,7 @@
 """One phantom patient from first scan to last, in memory.
 
-Random streams are separate for the anatomy, the course and each visit's scans, so that nothing
-but the tumour can know the response.
+Random streams are separate for the anatomy, the course, each visit's scans and the private texture,
+so that nothing but the tumour can know the response.
 """
 
 from __future__ import annotations
@@ -29,12 +29,7 @@ from xrano.data.phantom.course import (
     holds,
     open_intervals,
 )
-from xrano.data.phantom.lesions import (
-    ENHANCING,
-    NECROSIS,
-    OEDEMA,
-    PlacementMap,
-)
+from xrano.data.phantom.lesions import PlacementMap
 from xrano.data.phantom.operations import (
     PREOP_ML,
     operation_chance,
@@ -48,6 +43,7 @@ from xrano.data.phantom.texture import draw_texture
 from xrano.data.phantom.tumour_state import (
     Tumour,
     change,
+    counted_ml,
     draw_first_tumour,
     operate,
     share_first,
@@ -131,7 +127,7 @@ class _Patient:
         self.anatomy = draw_anatomy(body)
         self.appearance = draw_appearance(body)
         strength = settings.texture
-        self.texture = draw_texture(self._stream(4), strength) if strength else None
+        self.texture = draw_texture(self._stream(5), strength) if strength else None
         self.own = own_response(settings, number)
         self.places = _placement_map(self.anatomy)
         # Half a voxel's diagonal, and a misalignment of six standard deviations.
@@ -147,6 +143,8 @@ class _Patient:
         self.seen: Counter[Response] = Counter()
 
     def _stream(self, *words: int) -> np.random.Generator:
+        # First words: 0 anatomy, 1 course, 2 scans, 5 texture; 3 and 4 are taken elsewhere, by
+        # the raw scans' frames and the demographics.
         return np.random.default_rng([self.settings.seed, self.number, *words])
 
     def live(self) -> Iterator[PhantomSession]:
@@ -200,7 +198,7 @@ class _Patient:
             role=event.role,
             surgery=operated,
             new_lesion=self.tumour.new_lesion,
-            volumes_ml=_counted_ml(tissue.labels, self.settings),
+            volumes_ml=counted_ml(tissue.labels, self.settings),
             rating=rating,
             images=render(stream, brain, tissue, self.appearance, self.settings, self.texture),
             labels=brain.fill(tissue.labels),
@@ -263,11 +261,3 @@ def _placement_map(anatomy: PatientAnatomy) -> PlacementMap:
     brain = anatomy.scan(load_template(_PLACING_MM), grid, np.eye(4))
     depth = np.asarray(ndimage.distance_transform_edt(np.pad(brain.mask, 1), sampling=_PLACING_MM))
     return PlacementMap(brain, depth[1:-1, 1:-1, 1:-1][brain.mask].astype(np.float32))
-
-
-def _counted_ml(labels: NDArray[np.uint8], settings: PhantomSettings) -> tuple[float, float, float]:
-    counts = np.bincount(labels, minlength=4)
-    enhancing, necrosis, oedema = (
-        float(counts[label] * settings.voxel_ml) for label in (ENHANCING, NECROSIS, OEDEMA)
-    )
-    return enhancing, necrosis, oedema

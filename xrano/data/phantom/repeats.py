@@ -29,7 +29,7 @@ def own_response(settings: PhantomSettings, number: int) -> Response | None:
         return None
     block, place = divmod(number - 1, _BLOCK)
     # No patient has the number 0, so this is nobody's stream.
-    rng = np.random.default_rng([settings.seed, 0, block])
+    rng = np.random.default_rng([settings.seed, 0, 2, block])
     positions = (rng.permutation(_BLOCK) + rng.random(_BLOCK)) / _BLOCK
     mix = MIXES[settings.mix]
     responses = list(mix)

@@ -41,9 +41,9 @@ class PrivateTexture:
 
         Example:
             >>> texture = PrivateTexture(np.array([[np.pi, 0.0, 0.0]]), np.zeros(1), 0.5)
-            >>> points = np.array([[0.0, 7.0, 0.0], [0.5, 0.0, 0.0], [1.0, 0.0, 3.0]])
-            >>> np.log(texture.factors(points)).round(3).tolist()
-            [0.707, 0.0, -0.707]
+            >>> points = np.array([[0.0, 7.0, 0.0], [1 / 3, 0.0, 0.0], [1.0, 0.0, 3.0]])
+            >>> np.log(texture.factors(points).astype(float)).round(3).tolist()
+            [0.707, 0.354, -0.707]
         """
         swing = np.cos((points @ self.waves.T + self.phases).astype(np.float32)).sum(axis=1)
         scale = self.strength * np.sqrt(2.0 / len(self.phases))

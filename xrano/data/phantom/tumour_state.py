@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xrano.data.phantom.anatomy import BrainVoxels
 from xrano.data.phantom.lesions import (
+    ENHANCING,
+    NECROSIS,
+    OEDEMA,
     Cavity,
     LesionSite,
     PlacementMap,
@@ -75,6 +79,15 @@ class Tumour:
         return replace(
             self, radii=[radius for radius, _ in solved], volumes=[ml for _, ml in solved]
         )
+
+
+def counted_ml(labels: NDArray[np.uint8], settings: PhantomSettings) -> tuple[float, float, float]:
+    """Enhancing, necrosis and oedema in ml, as counted in labels."""
+    counts = np.bincount(labels, minlength=4)
+    enhancing, necrosis, oedema = (
+        float(counts[label] * settings.voxel_ml) for label in (ENHANCING, NECROSIS, OEDEMA)
+    )
+    return enhancing, necrosis, oedema
 
 
 def draw_first_tumour(
