@@ -422,7 +422,12 @@ def test_a_splits_file_with_strangers_is_refused(
 def test_evaluate_prints_the_network_beside_its_references(tiny_run: Run, capsys: Capture):
     assert main(["evaluate", str(tiny_run.root), "--n_resamples", "20"]) == 0
     said = capsys.readouterr().out
-    for word in ("network", "majority class", "volumetric rule, prior scan (deepbratumia)", "balanced"):
+    for word in (
+        "network",
+        "majority class",
+        "volumetric rule, prior scan (deepbratumia)",
+        "balanced",
+    ):
         assert word in said
     assert str(tiny_run.root / "evaluation.json") in said
 

@@ -266,3 +266,15 @@ def test_an_untrained_run_is_scored_like_any(untrained_config, tmp_path: Path):
     table = score_cohort(run, tmp_path / "scores", settings)
     assert set(table["pair_id"]) == set(run.pairs()["pair_id"])
     assert set(table["weights"]) == {"untrained", "random-0", "none"}
+
+
+def test_shards_score_their_pairs_and_the_table_is_the_same(tiny_run, tmp_path):
+    settings = CohortSettings(methods=("saliency",), copies=1)
+    whole = score_cohort(tiny_run, tmp_path / "whole", settings)
+    for index in (2, 1):
+        part = score_cohort(tiny_run, tmp_path / "parts", settings, shard=(index, 2))
+        assert 0 < len(part) < len(whole)
+        assert not (tmp_path / "parts" / "scores.csv").exists()
+    score_cohort(tiny_run, tmp_path / "parts", settings)
+    one, two = (tmp_path / name / "scores.csv" for name in ("whole", "parts"))
+    assert one.read_bytes() == two.read_bytes()

@@ -214,7 +214,11 @@ def test_without_clinical_columns_their_models_are_skipped():
         "logistic volumes+clinical (auto)": NO_CLINICAL,
         "logistic clinical": NO_CLINICAL,
     }
-    assert list(found) == ["majority class of each fold", "boosted volumes (auto)", "logistic volumes (auto)"]
+    assert list(found) == [
+        "majority class of each fold",
+        "boosted volumes (auto)",
+        "logistic volumes (auto)",
+    ]
 
 
 def test_without_segmentations_there_are_majority_and_clinical_data(tables: SimpleNamespace):

@@ -19,6 +19,7 @@ def run(
     n_steps: int = 16,
     memory_gb: float = 2.0,
     n_resamples: int = 2000,
+    shard: str = "",
     store: Path | None = None,
 ) -> None:
     """Score how much of each map lies on the tumour, above chance and above untrained networks.
@@ -37,6 +38,8 @@ def run(
         n_steps: points of integrated gradients.
         memory_gb: memory for one chunk of them.
         n_resamples: resamples of patients behind each 95 % interval.
+        shard: i/n: explain and score the i-th of n parts only; in a job of several (torchrun,
+            SLURM) its own. Then run once without.
         store: where the prepared store is now, if it was moved.
     """
     from xrano.attribution.methods import AttributionSettings
@@ -45,6 +48,7 @@ def run(
     from xrano.experiments.clinical_run import format_clinical, score_clinical
     from xrano.experiments.cohort import CohortSettings, score_cohort
     from xrano.experiments.saved_maps import score_saved_maps
+    from xrano.experiments.shards import shard_of
     from xrano.experiments.summary_files import write_summary
     from xrano.scoring.summary_text import format_primary, unlabelled_note
     from xrano.training.run import open_run
@@ -60,7 +64,11 @@ def run(
             reduction=reduction,
             attribution=attribution,
         )
-        table = score_cohort(opened, out, settings, progress=bar)
+        part = shard_of(shard)
+        table = score_cohort(opened, out, settings, shard=part, progress=bar)
+        if part is not None:
+            print(f"part {part[0]} of {part[1]} is scored; after all parts run once without shard")
+            return
     summary = write_summary(table, out, n_resamples=n_resamples)
     print(format_primary(summary))
     for note in (opened.leak_note, unlabelled_note(table), rule_note(table)):

@@ -19,8 +19,10 @@ import pandas as pd
 from xrano.atomic_files import write_text
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
-from xrano.errors import ConfigError, ManifestError
+from xrano.errors import ConfigError
+from xrano.experiments.explained_cohort import held_out
 from xrano.experiments.explained_pairs import clinical_of, explainers_by_fold
+from xrano.experiments.shards import Shard, of_shard
 from xrano.explain import Explainer
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
@@ -52,27 +54,34 @@ class CohortSettings:
 
 
 def score_cohort(
-    run: Run, out: Path, settings: CohortSettings | None = None, *, progress: Progress = quiet
+    run: Run,
+    out: Path,
+    settings: CohortSettings | None = None,
+    *,
+    shard: Shard | None = None,
+    progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Score all test pairs of the trained folds; the table is also written.
+
+    One shard scores its pairs and writes their parts alone; once all have, a call without a shard
+    writes the table.
 
     Args:
         run: a trained run.
         out: folder for ``scores.csv`` and the rows of each pair.
         settings: methods, target, copies.
+        shard: the part of the pairs that this process scores; all if not given.
         progress: how to show progress.
 
     Returns:
-        The score table: see :data:`xrano.scoring.score_table.SCORE_COLUMNS`.
+        The score table of the pairs scored: see :data:`xrano.scoring.score_table.SCORE_COLUMNS`.
 
     Raises:
         UnknownNameError: for an unknown method or target.
         ManifestError: if there is no pair to score.
     """
     settings = settings or CohortSettings()
-    records = run.tested_pairs().to_dict("records")
-    if not records:
-        raise ManifestError(f"{run.root} has no held-out pair to score: train a fold first")
+    records = of_shard(held_out(run), shard)
     explainers = _explainers(run, records, settings)
     rows: list[dict[str, Any]] = []
     for record in progress(records, "explaining and scoring"):
@@ -87,7 +96,8 @@ def score_cohort(
             write_text(part, json.dumps({"key": key, "rows": found}, allow_nan=False))
         rows += found
     table = score_table(_with_nan(rows))
-    write_scores(table, out / "scores.csv")
+    if shard is None:
+        write_scores(table, out / "scores.csv")
     return table
 
 
