@@ -1,0 +1,124 @@
+"""p, z and percentile of one score, and adjustment for many."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import percentileofscore
+
+from xrano.errors import ConfigError
+from xrano.metrics.multiplicity import benjamini_hochberg, max_statistic
+from xrano.metrics.nulls import LEAST_FOR_P, against_null
+
+
+@pytest.mark.parametrize("observed", [0.0, 2.0, 2.5, 9.0])
+def test_a_drawn_null_counts_the_observed_once_more(observed):
+    values = np.repeat([1.0, 2.0, 2.0, 3.0], 10)
+    result = against_null(observed, values, null="shuffle")
+    assert result.p == (1 + (values >= observed).sum()) / 41
+    assert result.percentile == percentileofscore(values, observed, kind="mean")
+    assert result.z == pytest.approx((observed - 2.0) / values.std())
+
+
+def test_a_complete_null_holds_the_observed_itself():
+    values = np.arange(40.0)
+    assert against_null(39.0, values, null="placement", complete=True).p == 1 / 40
+    assert against_null(0.0, values, null="placement", complete=True).p == 1.0
+
+
+def test_lower_is_better_turns_the_tail():
+    values = np.arange(1.0, 41.0)
+    result = against_null(1.0, values, null="surrogate", higher_is_better=False)
+    assert result.p == 2 / 41
+    assert result.percentile == pytest.approx(100 * 39.5 / 40)
+
+
+def test_too_few_values_give_no_p_but_a_percentile():
+    few = against_null(5.0, np.arange(LEAST_FOR_P - 2), null="shuffle")
+    assert math.isnan(few.p)
+    assert few.percentile > 0
+    assert against_null(50.0, np.arange(LEAST_FOR_P - 1), null="shuffle").p == 1 / LEAST_FOR_P
+
+
+def test_undefined_values_are_left_out():
+    values = np.concatenate([np.arange(30.0), np.full(5, np.nan)])
+    assert against_null(3.0, values, null="shuffle").n == 30
+    nothing = against_null(3.0, [np.nan], null="shuffle")
+    assert nothing.n == 0
+    assert math.isnan(nothing.p)
+    assert math.isnan(against_null(math.nan, values, null="shuffle").p)
+
+
+def test_ties_within_the_tolerance_are_ties():
+    values = np.full(30, 1.0) + 1e-8
+    assert against_null(1.0, values, null="shuffle", tolerance=1e-6).percentile == 50.0
+    assert math.isnan(against_null(1.0, values, null="shuffle", tolerance=1e-6).z)
+    assert against_null(1.0, values, null="shuffle").percentile == 0.0
+
+
+# -- many scores ---------------------------------------------------------------------------------
+
+
+def brute_bh(ps):
+    order = sorted(ps)
+    m = len(ps)
+    steps = [min(1.0, p * m / (rank + 1)) for rank, p in enumerate(order)]
+    adjusted = {p: min(steps[rank:]) for rank, p in reversed(list(enumerate(order)))}
+    return [adjusted[p] for p in ps]
+
+
+def test_benjamini_hochberg_equals_its_definition_and_skips_what_has_no_p():
+    rng = np.random.default_rng(0)
+    ps = rng.random(12)
+    expected = brute_bh(ps.tolist())
+    np.testing.assert_allclose(benjamini_hochberg(ps), expected, rtol=1e-12)
+    gaps = np.insert(ps, [0, 5], np.nan).reshape(2, 7)
+    found = benjamini_hochberg(gaps)
+    assert found.shape == (2, 7)
+    np.testing.assert_allclose(found[~np.isnan(gaps)], expected, rtol=1e-12)
+    assert np.isnan(found[np.isnan(gaps)]).all()
+    assert np.isnan(benjamini_hochberg([np.nan])).all()
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        benjamini_hochberg([0.5, 1.5])
+
+
+def test_the_max_statistic_of_one_score_is_its_own_p():
+    rng = np.random.default_rng(1)
+    null = rng.normal(size=(1, 99))
+    observed = [1.7]
+    expected = (1 + (null[0] >= 1.7).sum()) / 100
+    assert max_statistic(observed, null)[0] == pytest.approx(expected)
+
+
+def test_copies_of_one_score_cost_nothing_and_independent_ones_do():
+    rng = np.random.default_rng(2)
+    null = rng.normal(size=(8, 999))
+    one = max_statistic([2.4], null[:1])[0]
+    copies = max_statistic([2.4] * 8, np.repeat(null[:1], 8, axis=0) * 3 + 0)
+    assert max_statistic(np.full(8, 7.2), np.repeat(null[:1], 8, axis=0) * 3)[0] == one
+    assert copies.shape == (8,)
+    independent = max_statistic([2.4] + [0.0] * 7, null)[0]
+    assert independent > 3 * one
+
+
+def test_the_max_statistic_holds_the_chance_of_any_false_rejection():
+    rng = np.random.default_rng(3)
+    rejected = 0
+    for _ in range(400):
+        shared = rng.normal(size=(1, 100))
+        scores = shared + rng.normal(size=(5, 100)) * np.array([[1], [1], [5], [0.1], [1]])
+        rejected += bool((max_statistic(scores[:, 0], scores[:, 1:]) <= 0.05).any())
+    assert 8 <= rejected <= 34  # 99.9 % of the binomial with 400 tests at 5 %
+
+
+def test_a_score_that_does_not_vary_or_is_undefined_has_no_adjusted_p():
+    rng = np.random.default_rng(4)
+    null = rng.normal(size=(3, 99))
+    null[1] = 2.0
+    found = max_statistic([5.0, 2.0, np.nan], null)
+    assert found[0] == 0.01
+    assert np.isnan(found[1:]).all()
+    with pytest.raises(ConfigError, match="permutation"):
+        max_statistic([1.0, 2.0], null)

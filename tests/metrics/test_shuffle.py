@@ -1,0 +1,172 @@
+"""The shuffle null: who sees whose mask, the statistic by hand, and what it can tell."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from xrano.errors import ConfigError
+from xrano.metrics.null_calibration import shuffle_rejections
+from xrano.metrics.shuffle import (
+    shuffle_assignments,
+    shuffle_null,
+    shuffle_statistics,
+)
+
+PATIENTS = list("aaabbcddefghiijk")
+
+
+def sizes(seed=0):
+    return np.random.default_rng(seed).lognormal(2.0, 1.0, size=len(PATIENTS))
+
+
+def drawn(n=300, **options):
+    return shuffle_assignments(PATIENTS, sizes(), n_permutations=n, seed=0, **options)
+
+
+def test_patients_are_exchanged_as_wholes_and_never_within_themselves():
+    who = np.array(PATIENTS)
+    for row in drawn().masks:
+        got = who[row]
+        for patient in set(PATIENTS):
+            sent_to = set(got[who == patient])
+            assert len(sent_to) == 1
+            if sent_to == {patient}:  # left in place: each map sees its own mask
+                np.testing.assert_array_equal(row[who == patient], np.flatnonzero(who == patient))
+        # One to one: nobody's masks are seen by two patients.
+        assert len({got[who == patient][0] for patient in set(PATIENTS)}) == len(set(PATIENTS))
+
+
+def test_a_map_sees_the_mask_of_the_new_patient_that_is_nearest_in_size():
+    logs, who = np.log(sizes()), np.array(PATIENTS)
+    for row in drawn(50).masks:
+        for index, seen in enumerate(row):
+            if who[seen] != who[index]:
+                others = np.flatnonzero(who == who[seen])
+                assert abs(logs[seen] - logs[index]) == np.abs(logs[others] - logs[index]).min()
+
+
+def test_patients_stay_within_a_run_of_neighbours_in_size():
+    logs, who = np.log(sizes()), np.array(PATIENTS)
+    median = {p: np.median(logs[who == p]) for p in set(PATIENTS)}
+    rank = {p: r for r, p in enumerate(sorted(median, key=median.get))}
+    block = 4
+    steps = {
+        abs(rank[who[seen]] - rank[who[index]])
+        for row in drawn(block=block).masks
+        for index, seen in enumerate(row)
+    }
+    assert max(steps) <= block  # one more than the run where a single end has joined it
+    assert steps >= {1, 2, 3}
+    assert drawn(block=block).size_ratio < drawn(block=None).size_ratio
+    reached = {(who[i], who[s]) for row in drawn(block=block).masks for i, s in enumerate(row)}
+    # Runs begin at drawn places, so that all neighbours meet.
+    by_rank = sorted(rank, key=rank.get)
+    assert reached >= set(itertools.pairwise(by_rank))
+
+
+def test_every_order_of_patients_is_as_likely():
+    ids = list("abcde")
+    rows = shuffle_assignments(ids, [1.0] * 5, n_permutations=24_000, seed=1, block=None).masks
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    assert counts.size == 120
+    chi2 = ((counts - 200) ** 2 / 200).sum()
+    assert chi2 < 180  # 0.9997 quantile of chi² with 119 degrees of freedom
+
+
+def by_hand(matrix, chance, row):
+    def mean(values):
+        per_patient = {}
+        for patient, value in zip(PATIENTS, values, strict=True):
+            if not math.isnan(value):
+                per_patient.setdefault(patient, []).append(value)
+        return np.mean([np.mean(v) for v in per_patient.values()])
+
+    seen = [math.nan if math.isnan(matrix[i, i]) else matrix[i, j] for i, j in enumerate(row)]
+    if chance is None:
+        return mean(seen)
+    expected = [
+        math.nan if math.isnan(s) else chance[i, j]
+        for s, (i, j) in zip(seen, enumerate(row), strict=True)
+    ]
+    return math.log2(mean(seen) / mean(expected))
+
+
+@pytest.mark.parametrize("with_chance", [False, True])
+def test_the_statistic_equals_the_mean_of_patient_means_by_hand(with_chance):
+    rng = np.random.default_rng(3)
+    n = len(PATIENTS)
+    matrix = rng.random((n, n))
+    matrix[rng.random((n, n)) < 0.1] = np.nan
+    matrix[4, 4] = np.nan
+    chance = rng.uniform(0.1, 0.2, (n, n)) if with_chance else None
+    assignments = drawn(40)
+    observed, values = shuffle_statistics(matrix, assignments, chance)
+    assert observed == pytest.approx(by_hand(matrix, chance, range(n)), abs=1e-12)
+    expected = [by_hand(matrix, chance, row) for row in assignments.masks]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
+
+
+def test_maps_that_know_their_mask_are_found_and_the_size_of_a_mask_is_not():
+    rng = np.random.default_rng(5)
+    n, assignments = len(PATIENTS), drawn(199)
+    chance = np.broadcast_to(sizes() / 1000, (n, n))
+    blind = chance * rng.uniform(0.9, 1.1, (n, n))
+    knowing = blind * (1 + 2 * np.eye(n))
+    assert shuffle_null(knowing, assignments, chance).p <= 0.01
+    assert shuffle_null(blind, assignments, chance).p > 0.05
+    assert shuffle_null(knowing, assignments, chance).z > 3
+
+
+def test_a_score_that_ignores_the_mask_has_p_1():
+    n = len(PATIENTS)
+    result = shuffle_null(np.repeat(np.arange(1.0, n + 1)[:, None], n, axis=1), drawn(99))
+    assert result.p == 1.0
+    assert math.isnan(result.z)
+
+
+def test_the_same_seed_gives_the_same_and_no_other_state_is_touched():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.testing.assert_array_equal(drawn(20).masks, drawn(20).masks)
+    other = shuffle_assignments(PATIENTS, sizes(), n_permutations=20, seed=1)
+    assert (drawn(20).masks != other.masks).any()
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("ids", "size", "options", "words"),
+    [
+        (list("abcd"), [1.0] * 4, {}, "5 patients"),
+        (list("abcdef"), [1.0] * 5, {}, "sizes of shape"),
+        (list("abcdef"), [1.0] * 5 + [0.0], {}, "above 0"),
+        (list("abcdef"), [1.0] * 5 + [np.nan], {}, "above 0"),
+        (list("abcdef"), [1.0] * 6, {"n_permutations": 0}, "1 permutation"),
+        (list("abcdef"), [1.0] * 6, {"block": 1}, "block of 2"),
+    ],
+)
+def test_what_cannot_be_shuffled_is_refused(ids, size, options, words):
+    with pytest.raises(ConfigError, match=words):
+        shuffle_assignments(ids, size, **{"n_permutations": 10, "seed": 0, **options})
+
+
+def test_a_matrix_of_another_cohort_is_refused():
+    with pytest.raises(ConfigError, match=r"\(3, 16\)"):
+        shuffle_null(np.ones((3, 16)), drawn(10))
+
+
+def test_it_rejects_no_more_than_its_level_where_maps_know_nothing():
+    found = shuffle_rejections(
+        n_patients=10,
+        smoothness=2.0,
+        n_cohorts=200,
+        seed=11,
+        maps="central",
+        coverage=0.999,
+        n_permutations=99,
+        shape=(9, 8, 7),
+    )
+    assert found.n == 200
+    assert found.rate <= found.high

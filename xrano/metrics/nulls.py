@@ -1,0 +1,100 @@
+"""What a score is worth beside its null distribution: z, percentile, and p where there is one.
+
+Three kinds of null share this form: *placement* (the mask somewhere else in the brain),
+*shuffle* (another patient's mask) and *surrogate* (another map of the same smoothness). A fourth,
+*random_weights*, has its values from maps of networks that were never trained.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xrano.metrics.records import OverlapStatus
+
+LEAST_FOR_P = 20
+"""With fewer values in all, the observed one among them, no p can be 0.05 or less; none is given
+then."""
+
+
+@dataclass(frozen=True)
+class NullResult:
+    """One score against its null.
+
+    Attributes:
+        null: ``placement``, ``shuffle``, ``surrogate`` or ``random_weights``.
+        observed: the score.
+        n: number of null values (B).
+        mean: their mean.
+        sd: their standard deviation (divided by n).
+        z: (observed − mean) / sd; NaN if all null values are equal. Its square root of the mean
+            square is 1 under the null, but it need not be Gaussian.
+        percentile: 0 to 100, share of the null values below the observed, ties counting half.
+        p: probability of a value at or above the observed under the null; NaN where ``n`` is too
+            small for one, or the null is undefined.
+        status: why there is no null, or ``ok``.
+    """
+
+    null: str
+    observed: float
+    n: int
+    mean: float
+    sd: float
+    z: float
+    percentile: float
+    p: float
+    status: OverlapStatus = OverlapStatus.OK
+
+
+def undefined_null(null: str, status: OverlapStatus) -> NullResult:
+    """The result of a score that has no value, with the reason."""
+    nan = math.nan
+    return NullResult(null, nan, 0, nan, nan, nan, nan, nan, status)
+
+
+def against_null(
+    observed: float,
+    values: ArrayLike,
+    *,
+    null: str,
+    complete: bool = False,
+    higher_is_better: bool = True,
+    tolerance: float = 0.0,
+) -> NullResult:
+    """Set a score beside null values.
+
+    Args:
+        observed: the score; finite.
+        values: (n,) null values; NaN ones are left out.
+        null: what to call it.
+        complete: whether the values are all there are, the observed one among them: then
+            p = b / n with b values at or beyond the observed. Otherwise they are drawn, and
+            p = (1 + b) / (1 + n) (Phipson, Smyth. Stat Appl Genet Mol Biol 2010;9:39).
+        higher_is_better: ``False`` turns "at or above" into "at or below", and "below" of the
+            percentile into "above".
+        tolerance: values that differ by no more are equal.
+
+    Example:
+        >>> result = against_null(3.0, [1.0, 2.0, 3.0, 4.0] * 10, null="surrogate")
+        >>> result.n, result.mean, result.percentile, round(result.p, 3)
+        (40, 2.5, 62.5, 0.512)
+    """
+    found: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
+    found = found[~np.isnan(found)]
+    n = int(found.size)
+    if n == 0 or not math.isfinite(observed):
+        nan = math.nan
+        return NullResult(null, observed, n, nan, nan, nan, nan, nan)
+    beyond = (found - observed) if higher_is_better else (observed - found)
+    reached = int(np.count_nonzero(beyond >= -tolerance))
+    tied = reached - int(np.count_nonzero(beyond > tolerance))
+    mean, sd = float(found.mean()), float(found.std())
+    # Values that are all equal differ by rounding alone.
+    z = (observed - mean) / sd if sd > max(tolerance, 1e-12 * abs(mean)) else math.nan
+    p = reached / n if complete else (1 + reached) / (1 + n)
+    enough = n + (0 if complete else 1) >= LEAST_FOR_P
+    percentile = 100 * (n - reached + tied / 2) / n
+    return NullResult(null, observed, n, mean, sd, z, percentile, p if enough else math.nan)
