@@ -6,7 +6,7 @@ process of its own, one after the other::
 
     python -m benchmarks.paper_arms [--arms concatenation siamese]
 
-Of the pretext tasks one step is made as well. The two files of weights and images that only a user
+A pretext task is trained for one epoch before, on the same patients at 6 mm. The two files of weights and images that only a user
 can have are replaced by files of the same form with random numbers: what is shown is that such an
 arm runs at this size, not what pretraining does.
 """
@@ -41,16 +41,16 @@ SHAPE = (240, 240, 155)
 STUDY = Path(__file__).parent.parent / "studies" / "paper.yaml"
 
 
-def measure(name: str, store_path: str, threads: int, shape: tuple[int, int, int]) -> str:
+def measure(name: str, stores: tuple[str, str], threads: int, shape: tuple[int, int, int]) -> str:
     """One arm, in words."""
     torch.set_num_threads(threads)
     start = memory_bytes()
     config = read_study(STUDY).arm(name).config()
-    store = open_store(Path(store_path))
+    store, coarse = (open_store(Path(path)) for path in stores)
     inputs, truth, vector = batch(store, config, shape)
     names = ("sex", "age", "idh", "mgmt", "weeks_since_first", "weeks_since_prior")
     network = new_network(config, seed=0, clinical=names if config.model.clinical else ())
-    said = start_from(config, network, store)
+    said = start_from(config, network, coarse)
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.training.learning_rate)
     classes = len(TASKS[config.task].classes)
@@ -128,11 +128,12 @@ def main() -> None:
     print(f"torch {torch.__version__}, {arguments.threads} threads, batch 1, {size}, float32")
     with tempfile.TemporaryDirectory() as folder:
         settings = PhantomSettings(patients=2, visits=(1, 1), spacing_mm=1.0, seed=5)
-        store = make_store(Path(folder), settings, quiet)
+        stores = tuple(
+            str(make_store(Path(folder) / f"{mm:g}", replace(settings, spacing_mm=mm), quiet))
+            for mm in (1.0, 6.0)
+        )
         for name in arguments.arms:
-            said = in_own_process(
-                measure, name, str(store), arguments.threads, tuple(arguments.shape)
-            )
+            said = in_own_process(measure, name, stores, arguments.threads, tuple(arguments.shape))
             print(f"{name:<32} {said}", flush=True)
 
 

@@ -395,7 +395,7 @@ def test_training_refusals(phantom_store: Store, tmp_path: Path, capsys: Capture
         (("--model.name", "resnet"), ("resnet", "densenet121, densenet169, densenet264")),
         ((*small, "--model.sequences", "T1", "ADC"), ("'ADC'", "CT1, FLAIR, T1, T2")),
         ((*small, "--n_folds", "50"), ("50 folds", str(n_patients))),
-        (("--training.balancing", "smote"), ("both, none, sampler, weights",)),
+        (("--training.balancing", "smote"), ("both, none, paper, sampler, weights",)),
         (("--training.epochs", "-1"), ("training.epochs must be ≥ 0",)),
         (("--folds", "0", "7"), ("fold 7",)),
     ):
