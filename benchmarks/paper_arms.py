@@ -6,9 +6,9 @@ process of its own, one after the other::
 
     python -m benchmarks.paper_arms [--arms concatenation siamese]
 
-A pretext task is trained for one epoch before, on the same patients at 6 mm. The two files of weights and images that only a user
-can have are replaced by files of the same form with random numbers: what is shown is that such an
-arm runs at this size, not what pretraining does.
+A pretext task is trained for one epoch before, on the same patients at 6 mm. The two files of
+weights and images that only a user can have are replaced by files of the same form with random
+numbers: what is shown is that such an arm runs at this size, not what pretraining does.
 """
 
 from __future__ import annotations
