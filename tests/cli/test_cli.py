@@ -141,10 +141,12 @@ def test_the_module_runs_as_a_program(tmp_path: Path):
 def test_a_phantom_is_written_and_named(tmp_path: Path, capsys: Capture):
     out = tmp_path / "phantom"
     arguments = ["phantom", "--out", out, "--patients", "1", "--spacing_mm", "6", "--seed", "4"]
+    arguments += ["--texture", "0.2", "--repeat-ratings", "0.9"]
     assert main([str(argument) for argument in arguments]) == 0
     assert f"xrano index {out}" in capsys.readouterr().out
     settings = json.loads((out / "phantom.json").read_text())["settings"]
     assert (settings["patients"], settings["spacing_mm"], settings["seed"]) == (1, 6.0, 4)
+    assert (settings["texture"], settings["repeat_ratings"]) == (0.2, 0.9)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").write_text("mine")
     refused(

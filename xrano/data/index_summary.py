@@ -100,7 +100,8 @@ class IndexSummary:
         if self.coverage.empty:
             return []
         lines = [
-            f"regions by volume ({self.volume_source}), in pairs across no operation",
+            f"regions by volume ({self.volume_source}), in pairs across no operation: there on the "
+            "prior or current scan, vanished or smaller (shrunk), larger (grown)",
             "  response  region       pairs  prior  current  vanished  shrunk  grown",
         ]
         for row in self.coverage.sort_values("response", key=_by_response, kind="stable").to_dict(

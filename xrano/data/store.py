@@ -151,7 +151,7 @@ class Store:
     grid: Grid
     sequences: tuple[str, ...]
     settings: Mapping[str, Any]
-    statistics: Mapping[str, Any]
+    statistics: Mapping[str, Any] = field(repr=False)
 
     @property
     def sessions(self) -> pd.DataFrame:

@@ -111,8 +111,8 @@ class LeakReport:
         """The report as lines of text, the verdict last."""
         counts = ", ".join(f"{name} {count}" for name, count in self.responses.items())
         lines = [
-            f"leak probe, normalisation {self.normalisation}, {' '.join(self.sequences)}; "
-            f"rated pairs: {counts or 'none'}",
+            f"leak probe, normalisation {self.normalisation}"
+            f"{''.join(f' {name}' for name in self.sequences)}; rated pairs: {counts or 'none'}",
             *(f"  {count} pairs left out: {reason}" for reason, count in self.left_out.items()),
             *(f"  {probe.describe()}" for probe in self.probes),
             self.verdict,

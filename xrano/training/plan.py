@@ -10,7 +10,7 @@ import torch
 from xrano.channels import ChannelLayout
 from xrano.data.store import open_store
 from xrano.training.config import RunConfig
-from xrano.training.run import check_names, rated
+from xrano.training.run import check_names, rated, run_pairs
 from xrano.training.step_time import estimate_epoch_seconds
 
 
@@ -28,13 +28,16 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
     store = open_store(Path(config.store))
     check_names(config, store)
     layout = ChannelLayout(config.model.sequences)
-    pairs = len(rated(store.pairs)) * (config.n_folds - 1) / config.n_folds
+    every, found = len(rated(store.pairs)), len(rated(run_pairs(config, store)[0]))
+    pairs = found * (config.n_folds - 1) / config.n_folds
     training = int(pairs * (1 - config.validation_fraction))
     size = "×".join(str(size) for size in store.grid.shape)
     lines = [
         f"{config.model.name} on {', '.join(layout.sequences)} of both scans, {size} voxels; "
         f"about {training} training pairs a fold",
     ]
+    if found < every:
+        lines.append(f"{every - found} of {every} rated pairs lack one of these sequences")
     if torch.cuda.is_available() and config.training.accelerator in ("auto", "cuda", "gpu"):
         lines.append("training on the GPU; no estimate of its time")
     else:
