@@ -21,7 +21,7 @@ from xrano.errors import ConfigError, ModelError, UnknownNameError, VolumeError
 from xrano.experiments.panels import explanation_panel
 from xrano.explain import TARGET_CHOICES, Explainer, weights_hash
 from xrano.geometry import Grid, to_ras
-from xrano.maps import load_map, sidecar_path
+from xrano.map_files import load_map, save_map, sidecar_path
 from xrano.models.factory import create_model
 from xrano.models.layer_geometry import feature_grid
 from xrano.rano import RESPONSES
@@ -324,7 +324,7 @@ class TestModels:
 
 
 def save_all(explanation, folder):
-    return {path.name: path for path in (item.save(folder) for item in explanation.maps)}
+    return {path.name: path for path in (save_map(item, folder) for item in explanation.maps)}
 
 
 class TestFiles:
@@ -346,7 +346,7 @@ class TestFiles:
 
     def test_maps_come_back_as_they_were(self, tmp_path, explanation):
         for item in explanation.maps[::3]:
-            loaded = load_map(item.save(tmp_path))
+            loaded = load_map(save_map(item, tmp_path))
             assert np.array_equal(loaded.data, item.data)
             assert loaded.meta == dict(item.meta)
             assert loaded.grid.matches(item.grid)
@@ -406,7 +406,7 @@ class TestLeftStaysLeft:
         for item in found.maps:
             on_scan = item.resample_to(LAS)
             for one in (item, on_scan):
-                loaded = load_map(one.save(tmp_path / str(one is item)))
+                loaded = load_map(save_map(one, tmp_path / str(one is item)))
                 centre = centre_of_mass(loaded.reduced("positive"), loaded.grid)
                 assert centre == pytest.approx(LESION, abs=12)
                 assert centre[0] < -20

@@ -15,15 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
 from xrano.geometry import Grid, image_grid
-from xrano.maps import (
-    MERGED_CHANNEL,
-    AttributionMap,
-    find_maps,
-    load_map,
-    rectify,
-    sidecar_path,
-    write_description,
-)
+from xrano.map_files import find_maps, load_map, save_map, sidecar_path, write_description
+from xrano.maps import MERGED_CHANNEL, AttributionMap, rectify
 from xrano.resampling import resample
 
 
@@ -161,7 +154,7 @@ class TestFiles:
     @pytest.mark.parametrize("make", [voxel_map, cam])
     def test_round_trip(self, tmp_path, make):
         attribution = make()
-        loaded = load_map(attribution.save(tmp_path))
+        loaded = load_map(save_map(attribution, tmp_path))
         assert np.array_equal(loaded.data, attribution.data)
         assert loaded.data.dtype == np.float32
         assert loaded.grid.matches(attribution.grid)
@@ -172,18 +165,18 @@ class TestFiles:
     def test_axes_of_one_voxel_are_kept(self, tmp_path, shape):
         for make in (voxel_map, cam):
             attribution = make(Grid(shape, OBLIQUE))
-            assert load_map(attribution.save(tmp_path)).data.shape == attribution.data.shape
+            assert load_map(save_map(attribution, tmp_path)).data.shape == attribution.data.shape
 
     def test_any_nifti_reader_sees_the_axes_and_the_place(self, tmp_path):
         attribution = voxel_map()
-        image = nib.load(attribution.save(tmp_path))
+        image = nib.load(save_map(attribution, tmp_path))
         assert image.shape == (*SHAPE, 4)
         assert np.array_equal(image.get_fdata()[..., 2], attribution.data[2])
         assert np.allclose(image.affine, OBLIQUE, atol=1e-5)
         assert np.allclose(image.get_qform(), OBLIQUE, atol=1e-4)
         assert image.header.get_xyzt_units()[0] == "mm"
         assert image.get_data_dtype() == np.float32
-        single = nib.load(cam().save(tmp_path))
+        single = nib.load(save_map(cam(), tmp_path))
         assert single.shape == SHAPE
 
     @pytest.mark.parametrize(
@@ -199,23 +192,23 @@ class TestFiles:
             nib.save(reference, tmp_path / "scan.nii.gz")
             reference = nib.load(tmp_path / "scan.nii.gz")
         grid = GRID if reference is None else image_grid(reference)
-        path = voxel_map(grid).save(tmp_path / "out", reference=reference)
+        path = save_map(voxel_map(grid), tmp_path / "out", reference=reference)
         header = nib.load(path).header
         assert (int(header["sform_code"]), int(header["qform_code"])) == kept
         assert load_map(path).grid.matches(grid)
 
     def test_a_sheared_affine_is_kept(self, tmp_path):
         grid = Grid(SHAPE, affine_of(np.array([[1.1, 0.4, 0], [0, 2.3, 0.3], [0.1, 0, 3.7]])))
-        assert load_map(voxel_map(grid).save(tmp_path)).grid.matches(grid)
+        assert load_map(save_map(voxel_map(grid), tmp_path)).grid.matches(grid)
 
     def test_another_grid_than_the_references_is_refused_before_anything_is_written(self, tmp_path):
         reference = nib.Nifti1Image(np.zeros(SHAPE, np.int16), np.diag([-1.1, 2.3, 3.7, 1]))
         with pytest.raises(GridMismatchError, match="its reference image"):
-            voxel_map().save(tmp_path, reference=reference)
+            save_map(voxel_map(), tmp_path, reference=reference)
         assert not list(tmp_path.iterdir())
 
     def test_the_sidecar(self, tmp_path):
-        path = voxel_map(convergence_delta=0.25).save(tmp_path)
+        path = save_map(voxel_map(convergence_delta=0.25), tmp_path)
         content = json.loads(sidecar_path(path).read_text())
         extra = {"convergence_delta": 0.25, "channels": list(CHANNELS), "grid": list(SHAPE)}
         assert content == {**META, **extra}
@@ -225,20 +218,20 @@ class TestFiles:
 
     @pytest.mark.parametrize("make", [voxel_map, cam])
     def test_the_same_map_gives_the_same_bytes(self, tmp_path, make, monkeypatch):
-        first = make().save(tmp_path / "a")
+        first = save_map(make(), tmp_path / "a")
         monkeypatch.setattr(os, "getpid", lambda: 7654321)
-        again = make().save(tmp_path / "b")
-        reloaded = load_map(first).save(tmp_path / "c")
+        again = save_map(make(), tmp_path / "b")
+        reloaded = save_map(load_map(first), tmp_path / "c")
         for other in (again, reloaded):
             assert first.read_bytes() == other.read_bytes()
             assert sidecar_path(first).read_bytes() == sidecar_path(other).read_bytes()
         before = first.read_bytes()
-        make().save(tmp_path / "a")
+        save_map(make(), tmp_path / "a")
         assert first.read_bytes() == before
 
     def test_only_whole_maps_are_found(self, tmp_path):
-        paths = [voxel_map(target_name=name).save(tmp_path) for name in ("PD", "CR")]
-        unfinished = voxel_map(target_name="SD").save(tmp_path)
+        paths = [save_map(voxel_map(target_name=name), tmp_path) for name in ("PD", "CR")]
+        unfinished = save_map(voxel_map(target_name="SD"), tmp_path)
         sidecar_path(unfinished).unlink()
         assert find_maps(tmp_path) == sorted(paths)
 
@@ -250,27 +243,27 @@ class TestFiles:
 
 class TestBrokenFiles:
     def test_no_sidecar(self, tmp_path):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
         sidecar_path(path).unlink()
         with pytest.raises(VolumeError, match=r"statmap\.nii\.gz has no sidecar"):
             load_map(path)
 
     def test_no_image(self, tmp_path):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
         path.unlink()
         with pytest.raises(VolumeError, match=re.escape(str(path))):
             load_map(path)
 
     @pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.5, 0.95])
     def test_a_truncated_image(self, tmp_path, share):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
         whole = path.read_bytes()
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(VolumeError, match=re.escape(str(path))):
             load_map(path)
 
     def test_a_damaged_image(self, tmp_path):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
         whole = bytearray(path.read_bytes())
         whole[60:400] = bytes(0xFF for _ in range(340))
         path.write_bytes(bytes(whole))
@@ -278,7 +271,7 @@ class TestBrokenFiles:
             load_map(path)
 
     def test_an_image_with_nan(self, tmp_path):
-        path = cam().save(tmp_path)
+        path = save_map(cam(), tmp_path)
         image = nib.load(path)
         data = image.get_fdata().astype(np.float32)
         data[1, 2, 3] = np.nan
@@ -288,13 +281,13 @@ class TestBrokenFiles:
 
     @pytest.mark.parametrize("content", ["", "{", "[1]", "null", "{}", '{"channels": ["T1"]}'])
     def test_a_sidecar_that_is_not_this_maps(self, tmp_path, content):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
         sidecar_path(path).write_text(content)
         with pytest.raises(VolumeError, match="statmap"):
             load_map(path)
 
     def test_not_an_image(self, tmp_path):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
         path.write_bytes(gzip.compress(b"no image" * 100))
         with pytest.raises(VolumeError, match=re.escape(str(path))):
             load_map(path)
@@ -302,25 +295,25 @@ class TestBrokenFiles:
     @pytest.mark.parametrize("bad", [np.float32(1), float("nan"), {1, 2}])
     def test_a_meta_that_json_cannot_hold_leaves_nothing(self, tmp_path, bad):
         with pytest.raises(ConfigError, match="must hold JSON values"):
-            voxel_map(extra=bad).save(tmp_path)
+            save_map(voxel_map(extra=bad), tmp_path)
         assert not list(tmp_path.iterdir())
 
     def test_a_new_image_is_never_left_beside_an_old_sidecar(self, tmp_path, monkeypatch):
-        path = voxel_map().save(tmp_path)
+        path = save_map(voxel_map(), tmp_path)
 
         def interrupted(_path, _text):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("xrano.maps.write_text", interrupted)
+        monkeypatch.setattr("xrano.map_files.write_text", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            voxel_map(logits={}).save(tmp_path)
+            save_map(voxel_map(logits={}), tmp_path)
         assert find_maps(tmp_path) == []
         assert path.is_file()
 
     def test_what_a_name_is_made_of_must_be_there(self, tmp_path):
         bare = AttributionMap(voxel_map().data, GRID, CHANNELS, {"method": "ig"})
         with pytest.raises(ConfigError, match="patient_id, prior, current, target_name"):
-            bare.save(tmp_path)
+            save_map(bare, tmp_path)
 
 
 class TestNames:
@@ -399,7 +392,7 @@ class TestOtherGrids:
         data = np.zeros((2, *source.shape), np.float32)
         data[1] = blob(source)
         start = AttributionMap(data, source, ("prior_T1", "current_T1"), META)
-        loaded = load_map(start.save(tmp_path))
+        loaded = load_map(save_map(start, tmp_path))
         for attribution in (loaded, loaded.resample_to(target)):
             found = centre_of_mass(attribution.data[1], attribution.grid)
             assert found == pytest.approx(LEFT, abs=0.5)
@@ -408,7 +401,7 @@ class TestOtherGrids:
         assert moved.grid is target
         assert moved.channels == loaded.channels
         assert moved.meta == {**loaded.meta, "resampled": True}
-        back = load_map(moved.save(tmp_path / "moved"))
+        back = load_map(save_map(moved, tmp_path / "moved"))
         assert centre_of_mass(back.data[1], back.grid) == pytest.approx(LEFT, abs=0.5)
         peak = np.unravel_index(back.data[1].argmax(), target.shape)
         assert back.grid.world(peak) == pytest.approx(LEFT, abs=4)

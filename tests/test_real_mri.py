@@ -15,7 +15,7 @@ import pytest
 
 from xrano.cli.main import main
 from xrano.data.store import open_store, read_prepared
-from xrano.maps import find_maps, load_map
+from xrano.map_files import find_maps, load_map
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "ms-mni-patient07"
 FILES = {"T1": "T1", "CT1": "T1POST", "T2": "T2", "FLAIR": "FLAIR"}

@@ -20,7 +20,7 @@ from xrano.data.registration.itk_transforms import read_itk_transform
 from xrano.data.store import open_store, read_prepared
 from xrano.data.volumes import read_mask, read_scan
 from xrano.geometry import Grid, moved_by
-from xrano.maps import find_maps, load_map
+from xrano.map_files import find_maps, load_map
 from xrano.resampling import resample
 from xrano.types import Affine, Mask
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xrano.explore import OpenRun as OpenRun
     from xrano.explore import open_run as open_run
+    from xrano.map_files import load_map as load_map
     from xrano.maps import AttributionMap as AttributionMap
-    from xrano.maps import load_map as load_map
 
 __version__ = "0.1.0"
 
@@ -27,7 +27,7 @@ _LAZY = {
     "OpenRun": "xrano.explore",
     "open_run": "xrano.explore",
     "AttributionMap": "xrano.maps",
-    "load_map": "xrano.maps",
+    "load_map": "xrano.map_files",
 }
 
 __all__ = ["AttributionMap", "OpenRun", "__version__", "load_map", "open_run"]

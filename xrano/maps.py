@@ -1,29 +1,24 @@
-"""Attribution maps: arrays with a place in the patient, and their form on disk.
+"""Attribution maps: arrays with a place in the patient.
 
 This is the seam of xrano: what comes out of a network's explanation and goes into scoring and
-pictures is an :class:`AttributionMap`, in memory or as a NIfTI file with a JSON sidecar. Values
+pictures is an :class:`AttributionMap`, in memory or as a file (:mod:`xrano.map_files`). Values
 are what the method gave, signed and unscaled; making them non-negative (*rectification*) and
 summing over input channels (*reduction*) are named choices of whoever reads the map.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from xrano.atomic_files import json_text, write_atomically, write_json, write_text
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
-from xrano.geometry import Grid, as_shape, image_grid, moved_by
+from xrano.geometry import Grid, moved_by
 from xrano.resampling import Outside, resample
 from xrano.types import Volume
 
@@ -176,56 +171,6 @@ class AttributionMap:
         folder = f"sub-{patient}/ses-{session}"
         return f"{folder}/sub-{patient}_ses-{session}_desc-{desc}_stat-relevance_statmap"
 
-    def save(self, folder: Path, *, reference: nib.Nifti1Image | None = None) -> Path:
-        """Write the map as ``.nii.gz`` with a ``.json`` beside it, both whole or not at all.
-
-        Args:
-            folder: output folder; the file's name follows from :attr:`stem`.
-            reference: image on the same grid whose sform and qform codes are taken over;
-                codes 2 (aligned) otherwise.
-
-        Returns:
-            The path of the image.
-
-        Raises:
-            GridMismatchError: if the reference lies on another grid.
-            ConfigError: if ``meta`` lacks what the name is made of, or holds no JSON values.
-        """
-        folder = Path(folder)
-        path = folder / f"{self.stem}.nii.gz"
-        image = self._image(reference)
-        sidecar = self._sidecar(path.name)
-        write_description(folder)
-        # A map with a sidecar is a whole map: an older one goes first, the new one comes last.
-        sidecar_path(path).unlink(missing_ok=True)
-        write_atomically(path, lambda temporary: nib.save(image, temporary))
-        write_text(sidecar_path(path), sidecar)
-        return path
-
-    def _sidecar(self, name: str) -> str:
-        content = {**self.meta, "channels": list(self.channels), "grid": list(self.grid.shape)}
-        try:
-            return json_text(content)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"the meta of {name} must hold JSON values: {error}") from error
-
-    def _image(self, reference: nib.Nifti1Image | None) -> nib.Nifti1Image:
-        data = self.data[0] if len(self.channels) == 1 else np.moveaxis(self.data, 0, -1)
-        image = nib.Nifti1Image(np.ascontiguousarray(data), self.grid.affine)
-        sform_code = qform_code = 2
-        if reference is not None:
-            other = image_grid(reference)
-            if not other.matches(self.grid):
-                raise GridMismatchError(f"map on {self.grid}, its reference image on {other}")
-            sform_code = int(reference.header["sform_code"])
-            qform_code = int(reference.header["qform_code"])
-            if sform_code == qform_code == 0:
-                sform_code = 2
-        image.set_sform(self.grid.affine, code=sform_code)
-        image.set_qform(self.grid.affine, code=qform_code)
-        image.header.set_xyzt_units("mm")
-        return image
-
 
 def rectify(values: NDArray[Any], rectification: str) -> NDArray[Any]:
     """Apply a :class:`Rectification` by name.
@@ -242,34 +187,6 @@ def rectify(values: NDArray[Any], rectification: str) -> NDArray[Any]:
     if rectification == Rectification.NONE:
         return values
     raise UnknownNameError("rectification", rectification, tuple(Rectification))
-
-
-def load_map(path: Path) -> AttributionMap:
-    """Read a map written by :meth:`AttributionMap.save`.
-
-    Raises:
-        VolumeError: if the image or its sidecar is missing or broken, or one is not the other's.
-    """
-    path = Path(path)
-    sidecar = sidecar_path(path)
-    if not sidecar.is_file():
-        raise VolumeError(f"{path} has no sidecar {sidecar.name}: not a finished xrano map")
-    try:
-        meta = json.loads(sidecar.read_text(encoding="utf-8"))
-        image: Any = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    except _UNREADABLE as error:
-        raise VolumeError(f"cannot read the map {path}: {error}") from error
-    if not isinstance(meta, dict) or "channels" not in meta:
-        raise VolumeError(f"{sidecar} names no channels: not the sidecar of an xrano map")
-    channels = tuple(meta.pop("channels"))
-    meta.pop("grid", None)
-    data = data[None] if data.ndim == 3 else np.moveaxis(data, -1, 0)
-    try:
-        grid = Grid(as_shape(data.shape[1:]), image.affine)
-        return AttributionMap(np.ascontiguousarray(data), grid, channels, meta)
-    except (GridMismatchError, VolumeError) as error:
-        raise VolumeError(f"cannot read the map {path}: {error}") from error
 
 
 def in_common_world(attribution: AttributionMap) -> AttributionMap:
@@ -292,33 +209,7 @@ def in_common_world(attribution: AttributionMap) -> AttributionMap:
     return AttributionMap(attribution.data, grid, attribution.channels, meta)
 
 
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError)
-
 _NAMED_BY = ("patient_id", "prior", "current", "method", "target_name")
-
-
-def find_maps(folder: Path) -> list[Path]:
-    """All finished maps below a folder, sorted."""
-    found = sorted(Path(folder).rglob("*_statmap.nii.gz"))
-    return [path for path in found if sidecar_path(path).is_file()]
-
-
-def sidecar_path(path: Path) -> Path:
-    """The JSON file beside a map."""
-    return path.with_name(path.name.removesuffix(".nii.gz") + ".json")
-
-
-def write_description(folder: Path) -> None:
-    """Write the ``dataset_description.json`` that BIDS derivatives need, if it is not there."""
-    path = Path(folder) / "dataset_description.json"
-    if not path.is_file():
-        description = {
-            "Name": "xrano attribution maps",
-            "BIDSVersion": "1.10.0",
-            "DatasetType": "derivative",
-            "GeneratedBy": [{"Name": "xrano"}],
-        }
-        write_json(path, description)
 
 
 def _alphanumeric(text: str) -> str:

@@ -19,7 +19,7 @@ from xrano.data.label_schemes import region_mask
 from xrano.data.phantom import PhantomSettings, write_phantom
 from xrano.data.store import Store, open_store, read_prepared
 from xrano.geometry import Grid
-from xrano.maps import find_maps, load_map
+from xrano.map_files import find_maps, load_map
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ from xrano.experiments.explained_cohort import (
     held_out,
 )
 from xrano.experiments.shards import alone_in, of_shard, shard_of
-from xrano.maps import find_maps, load_map
+from xrano.map_files import find_maps, load_map
 from xrano.training.run import Run
 
 METHODS = ("saliency", "gradcam", "ig:prior")

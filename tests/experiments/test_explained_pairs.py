@@ -31,7 +31,7 @@ from xrano.errors import (
 from xrano.experiments.explained_pairs import explain_pairs
 from xrano.experiments.outside_pair import explain_outside
 from xrano.explain import Explainer
-from xrano.maps import find_maps, load_map
+from xrano.map_files import find_maps, load_map
 from xrano.training.run import Run, open_run
 
 METHODS = ("saliency", "gradcam", "ig:prior")

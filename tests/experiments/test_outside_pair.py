@@ -28,7 +28,7 @@ from xrano.experiments import outside_pair
 from xrano.experiments.explained_pairs import explain_pairs
 from xrano.experiments.outside_pair import explain_outside
 from xrano.explain import Explainer
-from xrano.maps import find_maps, load_map
+from xrano.map_files import find_maps, load_map
 from xrano.training.run import Run, open_run
 
 QUICK = AttributionSettings(n_steps=3)

@@ -19,7 +19,8 @@ from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.explain import Explainer, Explanation
 from xrano.geometry import Grid, image_grid, inverse, moved_by
-from xrano.maps import AttributionMap, find_maps, in_common_world, load_map
+from xrano.map_files import find_maps, load_map
+from xrano.maps import AttributionMap, in_common_world
 from xrano.resampling import resample
 from xrano.training.run import Run
 

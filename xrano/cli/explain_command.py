@@ -27,6 +27,7 @@ def run(
     n_steps: int = 32,
     memory_gb: float = 2.0,
     maps: Literal["none", "reduced", "full"] = "full",
+    storage: Literal["float32", "int16"] = "float32",
     slice_by: Literal["tumour", "peak", "change", "centre"] = "tumour",
     planes: tuple[Literal["axial", "coronal", "sagittal"], ...] = ("axial",),
     convention: Literal["radiological", "neurological"] = "radiological",
@@ -50,6 +51,7 @@ def run(
         n_steps: points of integrated gradients.
         memory_gb: memory for one chunk of them.
         maps: what to save besides the panels: none, the sum over channels, or all channels.
+        storage: with --all: float32, or int16 with a slope (off by half of it at most).
         slice_by: which slice is drawn.
         planes: one row of pictures each.
         convention: radiological shows the patient's left on the right.
@@ -78,7 +80,12 @@ def run(
         if maps == "none":
             raise ConfigError(f"--all saves maps; to score without them: xrano score {run_dir}")
         request = CohortRequest(
-            tuple(methods), target, maps, scan, AttributionSettings(layer, n_steps, memory_gb)
+            tuple(methods),
+            target,
+            maps,
+            scan,
+            storage,
+            AttributionSettings(layer, n_steps, memory_gb),
         )
         _explain_all(opened, out, request, shard)
         return

@@ -24,7 +24,8 @@ from xrano.experiments.explained_pairs import explainers_by_fold, save_on_scan
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.experiments.shards import Shard, alone_in, of_shard
 from xrano.explain import Explainer
-from xrano.maps import MERGED_CHANNEL, AttributionMap, sidecar_path
+from xrano.map_files import Storage, sidecar_path
+from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.training.run import Run
 
@@ -38,13 +39,14 @@ class CohortRequest:
 
     ``methods``: with baselines; ``target``: as in :data:`xrano.explain.TARGET_CHOICES`; ``maps``:
     see :data:`Kept`; ``scan``: sequence of the current scan whose own file maps are saved on, the
-    network's first if empty.
+    network's first if empty; ``storage``: of the maps' values.
     """
 
     methods: tuple[str, ...]
     target: str = "predicted"
     maps: Kept = "full"
     scan: str = ""
+    storage: Storage = "float32"
     settings: AttributionSettings = field(default_factory=AttributionSettings)
 
     def labels(self) -> list[str]:
@@ -107,12 +109,12 @@ def held_out(run: Run) -> list[dict[str, Any]]:
 
 
 def disk_bytes(run: Run, request: CohortRequest, pairs: int) -> int:
-    """What the maps take at most, before compression: float32 on the store's grid."""
+    """What the maps take at most, before compression, on the store's grid."""
     channels = 1 if request.maps == "reduced" else len(run.layout)
-    each = 0
+    each, size = 0, 2 if request.storage == "int16" else 4
     for label in request.labels():
         coarse = label.startswith("gradcam")
-        each += 4 * math.prod(run.store.grid.shape) * (1 if coarse else channels)
+        each += size * math.prod(run.store.grid.shape) * (1 if coarse else channels)
     targets = len(run.task.classes) if request.target == "all" else 1
     return pairs * targets * each
 
@@ -157,7 +159,7 @@ def _explain_pair(
                 label += f":{attribution.meta['baseline']}"
             files[label] += [
                 path.relative_to(out).as_posix()
-                for path in _save(attribution, place, out / "maps", request.maps)
+                for path in _save(attribution, place, out / "maps", request)
             ]
         for name in missing:
             write_json(
@@ -174,6 +176,7 @@ def _key_of(
         "target": request.target,
         "maps": request.maps,
         "scan": request.scan,
+        "storage": request.storage,
         "settings": asdict(request.settings),
         "weights_sha256": explainer.weights_sha256,
         "pair_sha256": pair.content_hash(),
@@ -200,17 +203,17 @@ def _is_whole(folder: Path, method: str, key: str, out: Path) -> bool:
 
 
 def _save(
-    attribution: AttributionMap, place: ScanPlace | None, folder: Path, maps: Kept
+    attribution: AttributionMap, place: ScanPlace | None, folder: Path, request: CohortRequest
 ) -> list[Path]:
     """The files of one map; of a coarse one its cells beside it."""
-    if maps == "reduced" and len(attribution.channels) > 1:
+    if request.maps == "reduced" and len(attribution.channels) > 1:
         attribution = AttributionMap(
             attribution.data.sum(axis=0, keepdims=True),
             attribution.grid,
             (MERGED_CHANNEL,),
             {**attribution.meta, "reduction": "sum"},
         )
-    written = [save_on_scan(attribution, place, folder)]
+    written = [save_on_scan(attribution, place, folder, request.storage)]
     if attribution.coarse and place is not None:
         written.append(folder / f"{attribution.stem}.nii.gz")
     return written

@@ -27,6 +27,7 @@ from xrano.experiments.panels import explanation_panel
 from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.explain import ClinicalOf, Explainer, Explanation
+from xrano.map_files import Storage, save_map
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.training.run import Run
@@ -174,7 +175,12 @@ def _panel(explanation: Explanation, place: ScanPlace | None, options: dict[str,
     return scan_panel(explanation, place, **options)
 
 
-def save_on_scan(attribution: AttributionMap, place: ScanPlace | None, folder: Path) -> Path:
+def save_on_scan(
+    attribution: AttributionMap,
+    place: ScanPlace | None,
+    folder: Path,
+    storage: Storage = "float32",
+) -> Path:
     """Save a map on the grid of a scan file, or on its own if there is none.
 
     A coarse map is saved on its own grid of cells as well: that file is the one to score.
@@ -183,11 +189,11 @@ def save_on_scan(attribution: AttributionMap, place: ScanPlace | None, folder: P
         VolumeError: if the scan cannot be read.
     """
     if place is None or attribution.coarse:
-        path = attribution.save(folder)
+        path = save_map(attribution, folder, storage=storage)
     if place is None:
         return path
     moved, image = place.onto_scan(attribution)
-    return moved.save(folder, reference=image)
+    return save_map(moved, folder, reference=image, storage=storage)
 
 
 def _summary(explanation: Explanation) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pandas as pd
 from xrano.data.pair_volumes import load_pair
 from xrano.errors import ManifestError
 from xrano.experiments.cohort import masks_of, score_one
-from xrano.maps import find_maps, in_common_world, load_map
+from xrano.map_files import find_maps, load_map
+from xrano.maps import in_common_world
 from xrano.progress import Progress, quiet
 from xrano.scoring.pair_masks import PairMasks
 from xrano.scoring.score_table import score_table, write_scores
