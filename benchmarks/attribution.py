@@ -1,10 +1,22 @@
-"""Saliency and Grad-CAM of all classes against Captum class by class; reading a session.
+"""Maps of all classes against Captum and MONAI class by class; reading a session.
 
-    python -m benchmarks.attribution [--shape 96 112 96] [--repeats 5]
+    python -m benchmarks.attribution [--rows shared cams …] [--model densenet264]
+        [--shape 96 112 96] [--repeats 5] [--steps 32] [--block 24]
 
-* DenseNet264, 6 channels, all four classes: one forward and four backwards, against Captum called
-  once a class and method. The largest difference is that in float64, on a smaller volume.
-* One prepared session of four sequences at 1 mm to float32 tensors, against MONAI's
+Rows, each with six channels and all four classes:
+
+* ``shared``: saliency + Grad-CAM, against Captum called once a class and method, and against the
+  time of one forward and four backwards alone; the largest difference in float64, smaller volume.
+* ``cams``: saliency, input × gradient and five class activation maps at three layers, against the
+  same by Captum where it has them and by one forward and backward a map, class and layer where it
+  has not. (pytorch-grad-cam is not installed; it makes a pass a map as well.)
+* ``gradcam``: Grad-CAM alone, against Captum and against MONAI's GradCAM.
+* ``ig``: integrated gradients at ``--steps`` points, against Captum at the same points, one a
+  forward; and the points that the stop rule takes to reach that gap.
+* ``occlusion``: block occlusion, against MONAI's OcclusionSensitivity at the same blocks.
+* ``memory``: the most memory of integrated gradients, each in a process of its own, against Captum
+  with ``internal_batch_size=1``.
+* ``reading``: one prepared session of four sequences at 1 mm to float32 tensors, against MONAI's
   LoadImaged + NormalizeIntensityd + ConcatItemsd on the same images as ``.nii.gz``.
 """
 
@@ -24,12 +36,8 @@ from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.utility.dictionary import ConcatItemsd, EnsureChannelFirstd
 from torch import Tensor
 
+from benchmarks.attribution_rows import ROWS, make_case
 from benchmarks.timing import alternate
-from xrano.attribution.grad_cam import captum_grad_cam
-from xrano.attribution.methods import MethodRequest, attribute
-from xrano.attribution.model_state import find_layer
-from xrano.attribution.saliency import captum_saliency
-from xrano.channels import ChannelLayout
 from xrano.data.index import index_cohort
 from xrano.data.normalisation import SequenceStatistics, normalise
 from xrano.data.phantom.cohort import write_phantom
@@ -39,50 +47,8 @@ from xrano.data.preparation.placed_session import read_brain, same_world
 from xrano.data.preparation.prepare_session import prepare_session
 from xrano.data.store import read_prepared, write_prepared
 from xrano.data.tables import read_sessions
-from xrano.models.classifier import ResponseClassifier
-from xrano.models.factory import create_model
 
-TARGETS = range(4)
-REQUESTS = [MethodRequest("saliency"), MethodRequest("gradcam")]
 SEQUENCES = ("T1", "CT1", "T2", "FLAIR")
-
-
-def shared(model: ResponseClassifier, inputs: Tensor) -> list[Tensor]:
-    """Every map by xrano."""
-    brain = torch.ones(inputs.shape[2:], dtype=torch.bool)
-    _, found = attribute(model, inputs, REQUESTS, TARGETS, brain=brain)
-    return [item.values for item in found]
-
-
-def one_by_one(model: ResponseClassifier, inputs: Tensor) -> list[Tensor]:
-    """Every map by Captum, once a class and method, as its documentation shows."""
-    _, layer = find_layer(model, None)
-    gradients = [captum_saliency(model, inputs.clone(), target) for target in TARGETS]
-    return gradients + [captum_grad_cam(model, inputs, target, layer) for target in TARGETS]
-
-
-def largest_difference(model: ResponseClassifier, inputs: Tensor) -> float:
-    """Largest difference of any map, as a share of its own largest value."""
-    pairs = zip(shared(model, inputs), one_by_one(model, inputs), strict=True)
-    return max(float((ours - theirs).abs().max() / theirs.abs().max()) for ours, theirs in pairs)
-
-
-def measure_attribution(shape: tuple[int, int, int], repeats: int) -> None:
-    """Print the times, their ratio, and the largest difference."""
-    layout = ChannelLayout(("T1", "T2", "FLAIR"))
-    model = create_model("densenet264", layout).eval()
-    for parameter in model.parameters():
-        # As in xrano, so that Captum is not slowed by gradients that nobody asked for.
-        parameter.requires_grad_(False)
-    inputs = torch.randn((1, len(layout), *shape), generator=torch.Generator().manual_seed(0))
-    ours, theirs, ratio = alternate(
-        lambda: shared(model, inputs), lambda: one_by_one(model, inputs), repeats=repeats
-    )
-    print(f"saliency + Grad-CAM, 4 classes, DenseNet264, 6×{'×'.join(map(str, shape))}, float32")
-    print(f"  xrano {ours:.2f} s, Captum class by class {theirs:.2f} s: {ratio:.2f}× faster")
-    small = torch.randn((1, len(layout), 64, 72, 68), generator=torch.Generator().manual_seed(1))
-    difference = largest_difference(model.double(), small.double())
-    print(f"  largest difference in float64: {difference:.1e} of max |map| (needed: ≤ 1e-6)")
 
 
 def measure_reading(repeats: int) -> None:
@@ -128,16 +94,24 @@ def _monai_reader(row: dict[str, str]) -> Callable[[], Tensor]:
 
 
 def main() -> None:
-    """Run both measurements."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the rows that were asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", nargs="+", default=[*ROWS, "reading"], choices=[*ROWS, "reading"])
+    parser.add_argument("--model", default="densenet264")
     parser.add_argument("--shape", type=int, nargs=3, default=(96, 112, 96))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--block", type=int, default=24)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    i, j, k = arguments.shape
-    measure_attribution((i, j, k), arguments.repeats)
-    measure_reading(arguments.repeats)
+    for name in arguments.rows:
+        if name == "reading":
+            measure_reading(arguments.repeats)
+        else:
+            ROWS[name](make_case(arguments))
 
 
 if __name__ == "__main__":

@@ -215,7 +215,9 @@ class TestTargets:
     def test_an_unknown_target_lists_the_choices(self, model):
         with pytest.raises(UnknownNameError, match="CR, PD, PR, SD, all, predicted, response"):
             Explainer(model, ["saliency"]).explain(make_pair(), "truth")
-        assert set(TARGET_CHOICES) == {"predicted", "response", "all", "CR", "PR", "SD", "PD"}
+        assert set(TARGET_CHOICES) == {
+            *("predicted", "response", "all", "CR", "PR", "SD", "PD", "rest"),
+        }
 
 
 class TestErrors:
@@ -238,7 +240,7 @@ class TestErrors:
             Explainer(nn.Linear(2, 4), ["saliency"])
 
     def test_a_model_of_another_number_of_classes(self):
-        with pytest.raises(ModelError, match="one logit for each of CR, PR, SD, PD, it gives 3"):
+        with pytest.raises(ModelError, match="gives 3 logits, needed are 4"):
             Explainer(create_model("densenet_small", LAYOUT, 3), ["saliency"])
 
     def test_logits_that_are_not_numbers_name_the_pair(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,16 +11,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import xrano
 from xrano.attribution.methods import (
     Attribution,
     AttributionSettings,
+    Contrast,
     MethodRequest,
+    Regions,
+    TargetLike,
     attribute,
 )
-from xrano.attribution.model_state import find_layer, require_explainable
+from xrano.attribution.model_state import explaining, require_explainable, unwrapped
+from xrano.attribution.placement import Place
+from xrano.attribution.plan import Plan, make_plan, resolve_layers
 from xrano.channels import ChannelLayout
 from xrano.data.pair_volumes import PairVolumes
 from xrano.errors import ConfigError, ModelError, UnknownNameError
@@ -31,10 +38,15 @@ from xrano.rano import RESPONSES
 from xrano.tasks import REST, Task, task_of
 
 TARGET_CHOICES = ("predicted", "response", "all", *RESPONSES, REST)
-"""Which class is explained: the network's, the true one, every one, or one by name."""
+"""Which class is explained: the network's, the true one, every one, or one by name.
+
+Beside these, ``PD-SD`` explains the difference of two classes: why progression and not stable."""
 
 ClinicalOf = Callable[[PairVolumes], torch.Tensor]
 """The clinical vector (column,) of a pair, for a network that takes one."""
+
+RegionsOf = Callable[[PairVolumes], Regions]
+"""The regions of a pair's segmentations, for methods that hide them."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,15 @@ class Explainer:
 
     Args:
         model: a network that meets :class:`xrano.channels.ExplainableModel`.
-        methods: ``saliency``, ``gradcam``, ``ig``, ``ig:prior``, ``ig:brain_mean``.
-        settings: layer, steps, memory.
+        methods: names of :data:`xrano.attribution.method_table.METHODS`, with baselines where they
+            have them: ``saliency``, ``gradcam``, ``ig:prior``.
+        settings: layer, steps, memory, output.
         meta: entries for every sidecar (run, fold, weights).
         clinical: gives the clinical vector of a pair, which is held fixed while the scans are
             explained; needed for a network that takes one.
+        references: baselines of the data set (``training_mean``, ``another``, ``training``), of
+            training pairs of this network's fold.
+        regions: gives the regions of a pair, for methods that hide them.
 
     Raises:
         UnknownNameError: for an unknown method, baseline or layer.
@@ -82,18 +98,25 @@ class Explainer:
         settings: AttributionSettings | None = None,
         meta: Mapping[str, Any] | None = None,
         clinical: ClinicalOf | None = None,
+        references: Mapping[str, NDArray[np.float32]] | None = None,
+        regions: RegionsOf | None = None,
     ) -> None:
         if not methods:
             raise ConfigError("name at least one method")
+        model = unwrapped(model)
         self._model = model
-        self._requests = [MethodRequest.parse(method) for method in dict.fromkeys(methods)]
+        self._requests = list(dict.fromkeys(MethodRequest.parse(method) for method in methods))
         self._settings = settings or AttributionSettings()
         protocol = require_explainable(model)
         self._task = task_of(protocol.num_classes)
         self._clinical = clinical
         self._layout: ChannelLayout = protocol.layout
-        if any(request.method == "gradcam" for request in self._requests):
-            find_layer(model, self._settings.layer)
+        resolve_layers(model, self._requests, self._settings)
+        self._references = {
+            name: torch.from_numpy(np.ascontiguousarray(values))
+            for name, values in (references or {}).items()
+        }
+        self._regions = regions
         self.weights_sha256 = weights_hash(model)
         self._meta = {**(meta or {}), "weights_sha256": self.weights_sha256}
         self._cam_grids: dict[tuple[str, bytes], Grid] = {}
@@ -114,7 +137,7 @@ class Explainer:
 
         Args:
             pair: a pair with the network's channels.
-            target: one of :data:`TARGET_CHOICES`.
+            target: one of :data:`TARGET_CHOICES`, or a contrast such as ``PD-SD``.
             meta: entries of the sidecars that replace what this network would say, such as the
                 class that the trained network predicted when a random-weight copy is explained.
 
@@ -141,6 +164,9 @@ class Explainer:
                 targets,
                 brain=brain,
                 settings=self._settings,
+                references=self._references,
+                regions=None if self._regions is None else self._regions(pair),
+                place_of=lambda layer: self._place(layer, pair.grid),
             )
         except ModelError as error:
             raise ModelError(f"{pair.pair_id}: {error}") from error
@@ -161,6 +187,39 @@ class Explainer:
         probabilities = {name: float(v) for name, v in zip(classes, share, strict=True)}
         return Explanation(pair, named, probabilities, predicted, maps)
 
+    def plan(self, shape: tuple[int, int, int], target: str = "predicted") -> Plan:
+        """What a pair of this many voxels will take, before anything runs.
+
+        Args:
+            shape: voxels of the scans.
+            target: as in :meth:`explain`; a response counts as one class.
+        """
+        classes = range(len(self._task.classes))
+        model = self._any_clinical()
+        return make_plan(
+            model,
+            shape,
+            self._requests,
+            list(classes) if target == "all" else [0],
+            settings=self._settings,
+            references={name: len(values) for name, values in self._references.items()},
+        )
+
+    def pass_seconds(self, shape: tuple[int, int, int]) -> tuple[float, float]:
+        """Seconds of one forward and of one backward pass by the input, measured on noise."""
+        model = self._any_clinical()
+        home = next(model.parameters())
+        noise = torch.randn(
+            (1, len(self._layout), *shape), generator=torch.Generator().manual_seed(0)
+        )
+        with explaining(model):
+            inputs = noise.to(home.device, home.dtype).requires_grad_(True)
+            start = time.perf_counter()
+            logits = model(inputs.clone())
+            middle = time.perf_counter()
+            torch.autograd.grad(logits.sum(), inputs)
+            return middle - start, time.perf_counter() - middle
+
     def clinical_vector(self, pair: PairVolumes) -> list[float]:
         """The clinical columns that the network gets beside a pair's scans; empty if none."""
         return [] if self._clinical is None else [float(item) for item in self._clinical(pair)]
@@ -179,32 +238,53 @@ class Explainer:
             **meta,
             "method": found.request.method,
             "baseline": found.request.baseline,
-            "target": found.target,
-            "target_name": self._task.classes[found.target],
+            **self._target_meta(found.target),
+            "output": found.output,
             "layer": found.layer or "",
+            **found.details,
         }
         if found.convergence_delta is not None:
             details["convergence_delta"] = found.convergence_delta
-            details["n_steps"] = self._settings.n_steps
         values = found.values.float().cpu().numpy()
-        if found.layer is None:
-            return AttributionMap(values, pair.grid, pair.layout.names, details)
-        grid = self._cam_grid(found.layer, pair.grid)
+        if found.grid_layer is None:
+            channels = pair.layout.names if len(values) > 1 else (MERGED_CHANNEL,)
+            return AttributionMap(values, pair.grid, channels, details)
+        grid = self._cam_grid(found.grid_layer, pair.grid)
         details["feature_grid"] = {"shape": list(grid.shape), "spacing_mm": list(grid.spacing)}
         return AttributionMap(values, grid, (MERGED_CHANNEL,), details)
+
+    def _target_meta(self, target: TargetLike) -> dict[str, Any]:
+        classes = self._task.classes
+        if not isinstance(target, Contrast):
+            return {"target": target, "target_name": classes[target]}
+        weights = {classes[index]: weight for index, weight in target.weights}
+        return {"target": weights, "target_name": "-".join(weights)}
+
+    def _place(self, layer: str, grid: Grid) -> Place:
+        """Where a layer's cells lie, in voxels of a grid."""
+        cells = np.linalg.inv(grid.affine) @ self._cam_grid(layer, grid).affine
+        stride, offset = cells.diagonal()[:3].tolist(), cells[:3, 3].tolist()
+        return Place((stride[0], stride[1], stride[2]), (offset[0], offset[1], offset[2]))
 
     def _cam_grid(self, layer: str, grid: Grid) -> Grid:
         key = (layer, np.array([*grid.shape, *grid.affine.ravel()]).tobytes())
         if key not in self._cam_grids:
-            names = getattr(self._model, "clinical", ())
-            # Any clinical vector: the grid of a layer does not depend on it.
-            model = with_clinical(self._model, [0.0] * (2 * len(names))) if names else self._model
+            # The grid of a layer does not depend on clinical data.
+            model = self._any_clinical()
             self._cam_grids[key] = feature_grid(model, layer, len(self._layout), grid)
         return self._cam_grids[key]
 
+    def _any_clinical(self) -> nn.Module:
+        """The network, with some clinical vector put in if it takes one."""
+        names = getattr(self._model, "clinical", ())
+        return with_clinical(self._model, [0.0] * (2 * len(names))) if names else self._model
 
-def _targets(target: str, pair: PairVolumes, task: Task) -> list[int] | None:
-    """Class indices, or ``None`` for the class that the network will predict."""
+
+def _targets(target: str, pair: PairVolumes, task: Task) -> Sequence[TargetLike] | None:
+    """Class indices, a contrast, or ``None`` for the class that the network will predict."""
+    wanted, minus, other = target.partition("-")
+    if minus and wanted in task.classes and other in task.classes and wanted != other:
+        return [Contrast.between(task.index(wanted), task.index(other))]
     if target not in TARGET_CHOICES:
         raise UnknownNameError("target", target, TARGET_CHOICES)
     if target == "predicted":
@@ -230,7 +310,7 @@ def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
         "rating_source": pair.rating_source,
         "spans_surgery": pair.spans_surgery,
         "normalised_by": pair.normalised_by,
-        "target_choice": target if target not in (*RESPONSES, REST) else "named",
+        "target_choice": target if target in ("predicted", "response", "all") else "named",
         "input_sha256": hashlib.sha256(pair.inputs.tobytes()).hexdigest(),
         "threads": torch.get_num_threads(),
         "versions": {

@@ -84,7 +84,7 @@ def quantised(data: NDArray[np.float32]) -> tuple[NDArray[np.int16], float]:
 
     Example:
         >>> steps, slope = quantised(np.array([0.0, -2.0, 1.0], dtype=np.float32))
-        >>> steps.tolist(), float(slope * 32767)
+        >>> steps.tolist(), round(slope * 32767, 6)
         ([0, -32767, 16384], 2.0)
     """
     largest = float(np.abs(data).max(initial=0.0))

@@ -10,12 +10,13 @@ from torch.utils.data import DataLoader
 
 from xrano.channels import ChannelLayout
 from xrano.data.augmentation import Augmentation, AugmentationConfig
-from xrano.data.dataset import PairDataset, class_index, class_indices
+from xrano.data.dataset import PairDataset
 from xrano.data.pair_volumes import load_pair
 from xrano.data.preparation.prepare import prepare_cohort
 from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.data.store import Store, open_store, read_prepared
 from xrano.errors import CheckpointError, UnknownNameError
+from xrano.tasks import TASKS
 
 LAYOUT = ChannelLayout(("FLAIR", "CT1", "T1"))
 NONE = AugmentationConfig(flip=0.0, scale=0.0, noise=0.0, affine=0.0, shift=0)
@@ -148,9 +149,10 @@ def test_items_are_inputs_class_and_row(phantom_store, pairs, records):
         assert order[index] == records[row]["response"]
         expected = load_pair(phantom_store, records[row], LAYOUT).inputs
         np.testing.assert_array_equal(inputs.numpy(), expected)
-    assert class_indices(["PD", "", "CR"]) == [3, -1, 0]
-    with pytest.raises(ValueError, match="stable"):
-        class_index("stable")
+    two = PairDataset(phantom_store, pairs, LAYOUT, task=TASKS["progression"])
+    assert [two[row][1] for row in range(len(two))] == [
+        int(record["response"] == "PD") if record["response"] else -1 for record in records
+    ]
 
 
 def test_rows_count_from_zero_whatever_the_table_s_index(phantom_store, pairs):

@@ -25,7 +25,11 @@ from xrano.training.run import Run, train_run
 SETTINGS = CohortSettings(
     methods=("saliency", "gradcam"), copies=2, attribution=AttributionSettings(n_steps=2)
 )
-KEYS = ["pair_id", "method", "weights", "target", "region", "metric", "segmentation_source"]
+KEYS = [
+    *("pair_id", "method", "baseline", "weights", "target", "layer", "region", "lesion"),
+    *("metric", "segmentation_source"),
+]
+REFERENCES = {"change", "uniform", "centre", "edges", "training_mask", "mask"}
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +58,9 @@ def test_every_test_pair_is_scored_by_every_method_and_copy(scored, small_run: R
     assert tuple(table.columns) == SCORE_COLUMNS
     made = set(table[["method", "weights"]].itertuples(index=False, name=None))
     weights = ("trained", "random-0", "random-1")
-    assert made == {(m, w) for m in SETTINGS.methods for w in weights} | {("change", "none")}
-    counts = table.groupby(["pair_id", "method", "weights"]).size()
-    assert counts.nunique() == 1
+    assert made == {(m, w) for m in SETTINGS.methods for w in weights} | {
+        (name, "none") for name in REFERENCES
+    }
     assert not table.duplicated(KEYS).any()
 
 
@@ -176,7 +180,7 @@ def test_other_settings_are_scored_anew(scored, small_run: Run, tmp_path: Path):
 def test_a_summary_and_a_figure_follow_from_the_table(scored, tmp_path: Path):
     _, table = scored
     summary = write_summary(table, tmp_path, n_resamples=20)
-    assert {"saliency", "gradcam", "change"} == set(summary["method"])
+    assert {"saliency", "gradcam", *REFERENCES} == set(summary["method"])
     assert (tmp_path / "overlap.png").read_bytes().startswith(b"\x89PNG")
     written = pd.read_csv(tmp_path / "summary.csv", keep_default_na=False)
     assert len(written) == len(summary)
@@ -204,7 +208,12 @@ def largest_difference(both: pd.DataFrame, method: str) -> float:
     part = both[(both["method"] == method) & both["value"].notna()]
     assert len(part) > 50
     np.testing.assert_allclose(part["chance_saved"], part["chance"], rtol=1e-12)
-    return float((part["value"] - part["value_saved"]).abs().max())
+    off = (part["value"] - part["value_saved"]).abs()
+    # A distance follows a float32 of relevance by way of thousands of voxels; what lies outside
+    # the brain depends on the field of view, which is the scan file's for a saved map.
+    loose = part["metric"].str.endswith("_mm") | (part["metric"] == "outside_brain_mass")
+    assert off[loose].max() < 0.01
+    return float(off[~loose].max())
 
 
 def test_saved_voxel_wise_maps_score_as_in_one_go(saved):
@@ -242,7 +251,7 @@ def test_unknown_names_and_counts(small_run: Run, tmp_path: Path):
     with pytest.raises(ConfigError, match="copies ≥ 0"):
         CohortSettings(copies=-1)
     for settings, words in (
-        (replace(SETTINGS, methods=("lime",)), "gradcam, ig, saliency"),
+        (replace(SETTINGS, methods=("lime",)), "guided_gradcam, hirescam, ig"),
         (replace(SETTINGS, target="XX"), "CR, PD, PR, SD"),
         (replace(SETTINGS, reduction="median"), "max, mean, sum"),
     ):

@@ -309,8 +309,8 @@ def test_unknown_names_list_the_choices_before_anything_is_written(
     out = tmp_path / "out"
     for pair_id, methods, options, words in (
         (some[0][:-1], METHODS, {}, some[0]),
-        (some[0], ["saliency", "lrp"], {}, "choose from: gradcam, ig, saliency"),
-        (some[0], ["ig:median"], {}, "brain_mean, prior, zero"),
+        (some[0], ["saliency", "lrp"], {}, "choose from: captum.NAME, deeplift, gradcam"),
+        (some[0], ["ig:median"], {}, "blurred, brain_mean, prior"),
         (some[0], ["gradcam"], {"settings": AttributionSettings("conv9")}, "denseblock2"),
         (some[0], ["saliency"], {"target": "XX"}, "CR, PD, PR, SD, all, predicted, response"),
     ):

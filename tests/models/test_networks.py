@@ -150,7 +150,7 @@ class TestViT:
             assert not torch.allclose(network(inputs), network(inputs.roll(8, 2)), atol=1e-4)
 
     def test_grad_cam_is_refused_with_what_fits(self):
-        from xrano.attribution.model_state import find_layer
+        from xrano.attribution.layers import find_layer
 
         for stem in ("concat", "siamese"):
             model = create_model("vit_small", LAYOUT, stem=stem)

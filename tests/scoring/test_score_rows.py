@@ -17,7 +17,7 @@ from xrano.errors import (
 )
 from xrano.geometry import Grid
 from xrano.maps import AttributionMap
-from xrano.metrics.catalogue import METRICS
+from xrano.metrics.catalogue import MAP_METRICS, MASK_METRICS
 from xrano.metrics.overlap import score_overlap
 from xrano.scoring.pair_masks import MEASURABLE_ML, PairMasks, pair_masks
 from xrano.scoring.reference_maps import change_map
@@ -86,13 +86,17 @@ def scored(attribution=None, masks=None, **options):
 def test_a_row_for_every_region_scope_and_metric_in_the_columns_order():
     table = scored()
     assert tuple(table.columns) == SCORE_COLUMNS
-    assert len(table) == 3 * 5 * len(METRICS)
+    of_voxels = ("prior", "current", "union", "grown", "shrunk")
+    expected = {
+        *(f"{r}/{s}" for r in ("enhancing", "core", "whole", "oedema") for s in of_voxels),
+        *(f"{r}/{s}" for r in ("enhancing", "core", "whole") for s in ("vanished", "new")),
+    }
+    assert set(table["region"]) == {*expected, ""}
+    assert len(table) == len(expected) * len(MASK_METRICS) + len(MAP_METRICS)
     assert not table.duplicated(["region", "metric"]).any()
-    assert {
-        f"{r}/{s}"
-        for r in ("enhancing", "core", "whole")
-        for s in ("prior", "current", "union", "grown", "shrunk")
-    } == set(table["region"])
+    alone = table[table["region"] == ""]
+    assert list(alone["metric"]) == list(MAP_METRICS)
+    assert set(alone["segmentation_source"]) == {""}
 
 
 def test_a_row_says_what_the_map_says():
@@ -150,7 +154,7 @@ def test_values_equal_the_metric_on_the_rectified_volume(rectification, reductio
         "grown": core_current & ~core_prior,
         "shrunk": core_prior & ~core_current,
     }.items():
-        for name, score in score_overlap(volume, mask, domain=domain()).items():
+        for name, score in score_overlap(volume, mask, domain=domain(), grid=GRID).items():
             row = table.loc[(f"core/{scope}", name)]
             assert row["value"] == pytest.approx(score.value, rel=1e-6)
             assert row["chance"] == pytest.approx(score.chance, rel=1e-12)
@@ -231,10 +235,15 @@ def test_a_region_that_the_scheme_lacks_is_there_with_its_reason():
     hdglio = {"hdglio": (labels(1) % 3, labels(2) % 3, "lumiere-hdglio")}
     table = scored(masks=pair_masks(GRID, domain(), hdglio, measurable_ml=0.0))
     core = table[table["region"].str.startswith("core/")]
-    assert len(core) == 5 * len(METRICS)
+    assert len(core) == 7 * len(MASK_METRICS)
+    assert "oedema/union" in set(table["region"])
+    assert not table["region"].str.startswith("cavity/").any()
     assert set(core["status"]) == {"region_not_labelled"}
     assert core[["value", "chance"]].isna().all(axis=None)
-    rest = table[~table["region"].str.startswith("core/")]
+    rest = table[
+        ~table["region"].str.startswith("core/")
+        & ~table["region"].str.endswith(("/vanished", "/new"))
+    ]
     assert set(rest["status"]) == {"ok"}
 
 
@@ -244,10 +253,10 @@ def test_a_missing_segmentation_is_told(missing, there):
     pair[missing] = None
     masks = pair_masks(GRID, domain(), {"s": (*pair, "lumiere-deepbratumia")}, measurable_ml=0.0)
     table = scored(masks=masks)
-    told = table.groupby("region")["status"].agg(set)
+    told = table[table["region"] != ""].groupby("region")["status"].agg(set)
     for region, statuses in told.items():
         assert statuses == ({"ok"} if region.endswith(there) else {"no_segmentation"}), region
-    assert len(table) == 3 * 5 * len(METRICS)
+    assert len(told) == 3 * 7 + 5
 
 
 def test_no_tumour_left_is_undefined_not_a_hit():
@@ -281,16 +290,23 @@ def test_masks_below_the_measurable_volume_are_undefined_with_their_chance():
 
 def test_a_map_of_zeros_is_undefined():
     table = scored(cam(-np.ones(SHAPE), GRID), rectification="positive")
-    assert set(table["status"]) == {"zero_map"}
+    there = table[~table["region"].str.endswith(("/vanished", "/new"))]
+    assert set(there["status"]) == {"zero_map"}
     assert table["value"].isna().all()
-    assert table["chance"].notna().all()
+    assert there["chance"].notna().all()
 
 
 def test_relevance_outside_the_brain_does_not_count():
     data = signed_map().data.copy()
     data[:, 0] = 1e6
     outside = AttributionMap(data, GRID, ("prior_T1", "current_T1"), META)
-    pd.testing.assert_frame_equal(scored(outside), scored())
+    mass = scored(outside).set_index("metric").loc["outside_brain_mass"]
+    assert mass["value"] == pytest.approx(1, abs=1e-4)
+    assert mass["chance"] == pytest.approx(1 / 6)
+    table, same = (
+        one[one["metric"] != "outside_brain_mass"] for one in (scored(outside), scored())
+    )
+    pd.testing.assert_frame_equal(table, same)
 
 
 # -- refusals ------------------------------------------------------------------------------------

@@ -1,4 +1,9 @@
-"""Reference inputs ("baselines") that integrated gradients start from."""
+"""Reference inputs ("baselines") by name: what a method compares the scans with.
+
+Some are made of the scans themselves; those of a data set reach the methods as tensors, under
+their name. Beside a baseline the map of a complete method sums to F(scans) − F(baseline); from
+``prior`` that is F(prior, current) − F(prior, prior): what the *change* does.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,10 @@ import torch
 from torch import Tensor
 
 from xrano.channels import ChannelLayout, Timepoint
-from xrano.errors import UnknownNameError
+from xrano.errors import ConfigError, UnknownNameError
+
+BLUR_VOXELS = 4.0
+"""Standard deviation of ``blurred`` unless another is given."""
 
 
 def zero(inputs: Tensor, layout: ChannelLayout, brain: Tensor) -> Tensor:  # noqa: ARG001
@@ -35,25 +43,98 @@ def prior(inputs: Tensor, layout: ChannelLayout, brain: Tensor) -> Tensor:  # no
     return baseline
 
 
+def blurred(
+    inputs: Tensor,
+    layout: ChannelLayout,  # noqa: ARG001
+    brain: Tensor,
+    voxels: float = BLUR_VOXELS,
+) -> Tensor:
+    """Every brain voxel a Gaussian mean of brain voxels around it; outside as in the scan."""
+    inside = brain.to(inputs.dtype)[None, None]
+    sums = _smooth((inputs * inside).transpose(0, 1), voxels).transpose(0, 1)
+    weights = _smooth(inside, voxels)
+    tiny = torch.finfo(inputs.dtype).tiny
+    return torch.where(brain, sums / weights.clamp(min=tiny), inputs)
+
+
+def _smooth(volumes: Tensor, voxels: float) -> Tensor:
+    """Gaussian smoothing of ``(n, 1, i, j, k)``, zeros beyond the edge."""
+    if voxels == 0:
+        return volumes
+    reach = max(1, round(4 * voxels))
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / voxels) ** 2)
+    kernel = (kernel / kernel.sum()).to(volumes)
+    for axis in range(3):
+        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
+        shape[2 + axis], padding[axis] = len(kernel), reach
+        volumes = torch.nn.functional.conv3d(volumes, kernel.view(shape), padding=padding)
+    return volumes
+
+
 BASELINES: Mapping[str, Callable[[Tensor, ChannelLayout, Tensor], Tensor]] = {
     "zero": zero,
     "brain_mean": brain_mean,
+    "blurred": blurred,
     "prior": prior,
 }
+"""Baselines that are made of the scans."""
+
+REFERENCES: Mapping[str, str] = {
+    "training_mean": "the mean over the training pairs",
+    "another": "another patient's pair, of class SD",
+    "training": "training pairs, from which GradientSHAP draws",
+}
+"""Baselines that the caller brings as tensors, and what each is."""
+
+PATHS = (*BASELINES, "training_mean", "another")
+"""Baselines of methods that compare with one input."""
 
 
-def make_baseline(name: str, inputs: Tensor, layout: ChannelLayout, brain: Tensor) -> Tensor:
+def make_baseline(
+    name: str,
+    inputs: Tensor,
+    layout: ChannelLayout,
+    brain: Tensor,
+    *,
+    references: Mapping[str, Tensor] | None = None,
+    blur: float = BLUR_VOXELS,
+) -> Tensor:
     """The baseline of one name, of the shape of the inputs ``(1, channel, i, j, k)``.
 
     Args:
-        name: ``zero``, ``brain_mean`` or ``prior``.
+        name: a key of :data:`BASELINES` or :data:`REFERENCES`.
         inputs: the scans to explain.
         layout: which channel is which.
         brain: boolean ``(i, j, k)``.
+        references: baselines of the data set, ``(channel, i, j, k)`` or ``(1, channel, i, j, k)``;
+            ``training`` alone is ``(n, channel, i, j, k)``.
+        blur: standard deviation of ``blurred``, in voxels.
+
+    Returns:
+        One baseline; of ``training`` all of them.
 
     Raises:
         UnknownNameError: if there is no such baseline; the message lists them.
+        ConfigError: if a reference was not brought, or does not fit the scans.
     """
-    if name not in BASELINES:
-        raise UnknownNameError("baseline", name, BASELINES)
-    return BASELINES[name](inputs, layout, brain)
+    if name == "blurred":
+        return blurred(inputs, layout, brain, blur)
+    if name in BASELINES:
+        return BASELINES[name](inputs, layout, brain)
+    if name not in REFERENCES:
+        raise UnknownNameError("baseline", name, (*BASELINES, *REFERENCES))
+    if references is None or name not in references:
+        raise ConfigError(
+            f"baseline {name!r} ({REFERENCES[name]}) comes from the data set and was not given; "
+            f"made of the scans themselves are {', '.join(BASELINES)}"
+        )
+    found = references[name].detach().to(inputs)
+    found = found[None] if found.ndim == inputs.ndim - 1 else found
+    alone = name == "training" or len(found) == 1
+    if found.shape[1:] != inputs.shape[1:] or not alone or len(found) == 0:
+        raise ConfigError(
+            f"baseline {name!r} must have shape {tuple(inputs.shape)}, has {tuple(found.shape)}"
+        )
+    if not torch.isfinite(found).all():
+        raise ConfigError(f"baseline {name!r} holds NaN or infinite values")
+    return found

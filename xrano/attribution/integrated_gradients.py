@@ -1,96 +1,117 @@
 """Integrated gradients (Sundararajan et al., ICML 2017), all classes at once, in bounded memory.
 
-``IG_c = (x_c − x'_c) · ∫₀¹ ∂F/∂x_c (x' + α (x − x')) dα`` by Gauss–Legendre quadrature, the rule
-that Captum uses by default. Its completeness gap (``convergence_delta``) is
-``Σ IG − (F(x) − F(x'))``.
+``IG_c = (x_c − x'_c) · ∫₀¹ ∂F/∂x_c (x' + α (x − x')) dα``, by Gauss–Legendre quadrature of
+``n_steps`` points, Captum's default, or by nested trapezoids until the completeness gap
+(``convergence_delta``, ``Σ IG − (F(x) − F(x'))``) is small (:mod:`xrano.attribution.stop_rule`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import captum.attr
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xrano.attribution.memory import graph_bytes
-from xrano.attribution.model_state import require_logits
-from xrano.errors import ConfigError
+from xrano.attribution.baselines import PATHS
+from xrano.attribution.method_spec import Attribution, MethodSpec, Passes, Question
+from xrano.attribution.point_gradients import PointSums, per_point, sum_gradients
+from xrano.attribution.stop_rule import NestedRule, most_points
+
+if TYPE_CHECKING:
+    from xrano.attribution.requests import MethodRequest
+    from xrano.attribution.work import Work
 
 
 @dataclass(frozen=True)
-class IntegratedGradients:
-    """Maps ``(channel, i, j, k)`` and completeness gaps (convergence deltas) by target."""
+class Path:
+    """The straight path from a baseline to the scans of a piece of work."""
 
-    maps: dict[int, Tensor]
-    gaps: dict[int, float]
+    work: Work
+    baseline: Tensor
 
+    def gradients(self, alphas: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]) -> PointSums:
+        """Weighted gradients at points of the path."""
+        difference = self.work.inputs - self.baseline
 
-def integrated_gradients(
-    model: nn.Module,
-    inputs: Tensor,
-    baseline: Tensor,
-    targets: Sequence[int],
-    *,
-    n_steps: int,
-    memory_bytes: float,
-) -> IntegratedGradients:
-    """Integrate along the straight path; each step's forward serves every target.
+        def make(start: int, stop: int) -> tuple[Tensor, Tensor]:
+            alpha = torch.as_tensor(alphas[start:stop]).to(self.baseline).view(-1, 1, 1, 1, 1)
+            return self.baseline + alpha * difference, per_point(
+                torch.as_tensor(weights[start:stop]), difference
+            )
 
-    Args:
-        model: the network, prepared by :func:`xrano.attribution.model_state.explaining`.
-        inputs: ``(1, channel, i, j, k)``.
-        baseline: the same shape.
-        targets: class indices.
-        n_steps: points of the quadrature.
-        memory_bytes: what the graph of one chunk of steps may take; a chunk is one step at least.
-
-    Raises:
-        ConfigError: if there are no steps.
-    """
-    if n_steps < 1:
-        raise ConfigError(f"integrated gradients needs n_steps ≥ 1, got {n_steps}")
-    nodes, node_weights = np.polynomial.legendre.leggauss(n_steps)
-    alphas, weights = (nodes + 1) / 2, node_weights / 2
-    difference = inputs - baseline
-    totals = {target: torch.zeros_like(inputs) for target in targets}
-    with graph_bytes() as graph:
-        _accumulate(model, baseline, difference, alphas[:1], weights[:1], totals)
-    chunk = max(1, int(memory_bytes // max(graph.total, 1)))
-    for start in range(1, n_steps, chunk):
-        part = slice(start, start + chunk)
-        _accumulate(model, baseline, difference, alphas[part], weights[part], totals)
-    with torch.no_grad():
-        # One by one: a batch of two would cost the memory that the chunk was chosen to save.
-        end = require_logits(model(inputs.clone()), model, 1)[0].double()
-        begin = require_logits(model(baseline.clone()), model, 1)[0].double()
-    maps = {target: (total * difference)[0] for target, total in totals.items()}
-    gaps = {
-        target: float(maps[target].double().sum() - (end[target] - begin[target]))
-        for target in targets
-    }
-    return IntegratedGradients(maps, gaps)
+        return sum_gradients(
+            self.work.model,
+            self.work.objective,
+            make,
+            len(alphas),
+            memory_bytes=self.work.settings.memory_bytes,
+        )
 
 
-def _accumulate(
-    model: nn.Module,
-    baseline: Tensor,
-    difference: Tensor,
-    alphas: np.ndarray[tuple[int], np.dtype[np.float64]],
-    weights: np.ndarray[tuple[int], np.dtype[np.float64]],
-    totals: dict[int, Tensor],
-) -> None:
-    view = (-1, 1, 1, 1, 1)
-    alpha = torch.as_tensor(alphas, dtype=baseline.dtype, device=baseline.device).view(view)
-    weight = torch.as_tensor(weights, dtype=baseline.dtype, device=baseline.device).view(view)
-    points = (baseline + alpha * difference).requires_grad_(True)
-    logits = require_logits(model(points.clone()), model, len(points))
-    for position, target in enumerate(totals):
-        last = position == len(totals) - 1
-        (gradient,) = torch.autograd.grad(logits[:, target].sum(), points, retain_graph=not last)
-        totals[target] += (weight * gradient).sum(dim=0, keepdim=True)
+def integrated_gradients(work: Work, request: MethodRequest) -> list[Attribution]:
+    """Integrate along the straight path; each step's forward serves every target."""
+    path = Path(work, work.baseline(request.baseline))
+    difference = (work.inputs - path.baseline)[0]
+    changes = work.outputs() - work.baseline_outputs(request.baseline)[0]
+    if work.settings.tolerance is not None:
+        return _until_closed(work, request, path, changes)
+    nodes, node_weights = np.polynomial.legendre.leggauss(work.settings.n_steps)
+    found = path.gradients((nodes + 1) / 2, node_weights / 2)
+    results = []
+    for target, change in zip(work.targets, changes.tolist(), strict=True):
+        values = found.sums[target] * difference
+        gap = float(values.double().sum()) - change
+        unread = ("tolerance", "max_steps")
+        results.append(work.result(request, target, values, convergence_delta=gap, unread=unread))
+    return results
+
+
+def _until_closed(
+    work: Work, request: MethodRequest, path: Path, changes: Tensor
+) -> list[Attribution]:
+    settings = work.settings
+    rule = NestedRule(path.gradients, (work.inputs - path.baseline)[0], work.targets, changes)
+    scale = work.largest_change(request.baseline)
+    tolerance = settings.tolerance or 0.0
+    found = rule.run(tolerance * scale, settings.max_steps)
+    return [
+        work.result(
+            request,
+            target,
+            found[target].values,
+            convergence_delta=found[target].gap,
+            details={
+                "n_steps": found[target].points,
+                "quadrature": f"nested {found[target].rule}",
+                "converged": found[target].converged,
+            },
+        )
+        for target in work.targets
+    ]
+
+
+def _passes(question: Question) -> Passes:
+    settings = question.settings
+    if settings.tolerance is None:
+        steps = settings.n_steps
+        return Passes(steps + 1, steps * question.backwards)
+    steps = most_points(settings.max_steps)
+    return Passes(steps + 1, steps * question.backwards, at_most=True)
+
+
+SPEC = MethodSpec(
+    "Integrated gradients",
+    "Sundararajan et al. 2017, arXiv:1703.01365",
+    integrated_gradients,
+    captum="IntegratedGradients",
+    multiplicative=True,
+    baselines=PATHS,
+    settings=("n_steps", "tolerance", "max_steps", "memory_gb"),
+    passes=_passes,
+)
 
 
 def captum_integrated_gradients(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xrano.channels import ExplainableModel
-from xrano.errors import ModelError, UnknownNameError
+from xrano.errors import ModelError
 
 
 @contextmanager
@@ -35,6 +35,31 @@ def explaining(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(wanted[name])
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside what wraps it: ``torch.compile``, (distributed) data parallel, Fabric.
+
+    Hooks and modified gradients do not reach through a compiled graph, and a distributed wrapper
+    waits for other processes.
+
+    Example:
+        >>> network = nn.Linear(2, 2)
+        >>> unwrapped(nn.DataParallel(network)) is network
+        True
+    """
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and _wraps(model):
+            inner = getattr(model, "module", None)
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def _wraps(model: nn.Module) -> bool:
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    return isinstance(model, parallel) or type(model).__name__ == "_FabricModule"
+
+
 def require_explainable(model: nn.Module) -> ExplainableModel:
     """The model itself, if it offers :class:`xrano.channels.ExplainableModel`.
 
@@ -48,6 +73,34 @@ def require_explainable(model: nn.Module) -> ExplainableModel:
             "xrano.channels.ExplainableModel"
         )
     return model
+
+
+def require_inputs(model: nn.Module, inputs: Tensor) -> None:
+    """Refuse scans that the network cannot take as they are.
+
+    Raises:
+        ModelError: if they are not one pair ``(1, channel, i, j, k)``, lie on another device, hold
+            NaN or infinity, or the network computes in float16, whose gradients underflow.
+    """
+    channels = len(require_explainable(model).layout)
+    if inputs.ndim != 5 or len(inputs) != 1 or inputs.shape[1] != channels:
+        raise ModelError(
+            f"one pair (1, {channels}, i, j, k) is explained at a time, got {tuple(inputs.shape)}"
+        )
+    parameters = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+    devices = {parameter.device for parameter in parameters}
+    if devices and inputs.device not in devices:
+        raise ModelError(
+            f"the scans lie on {inputs.device}, the network on "
+            f"{', '.join(sorted(map(str, devices)))}; move one by .to(device)"
+        )
+    if torch.float16 in {inputs.dtype, *(parameter.dtype for parameter in parameters)}:
+        raise ModelError(
+            "in float16 gradients vanish below 6e-8; explain the network in float32 (.float()) or "
+            "bfloat16 (.bfloat16())"
+        )
+    if not torch.isfinite(inputs).all():
+        raise ModelError("the scans hold NaN or infinite values")
 
 
 def require_logits(logits: object, model: nn.Module, batch: int) -> Tensor:
@@ -67,29 +120,11 @@ def require_logits(logits: object, model: nn.Module, batch: int) -> Tensor:
     return logits
 
 
-def find_layer(model: nn.Module, layer: str | None) -> tuple[str, nn.Module]:
-    """The module to take class activation maps from.
-
-    Args:
-        model: the network.
-        layer: a name of ``named_modules()``, or ``None`` for the network's own coarsest.
+def run(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Logits ``(batch, num_classes)`` of inputs that stay as they are.
 
     Raises:
-        ModelError: if no layer is named and the network offers none.
-        UnknownNameError: if there is no such module; the message lists the offered layers.
+        ModelError: as :func:`require_logits`.
     """
-    offered = require_explainable(model).cam_layers
-    if layer is None:
-        if not offered:
-            # A network of ours that has none says why, and what fits it.
-            if note := str(getattr(model, "cam_note", "")):
-                raise ModelError(note)
-            raise ModelError(
-                "this network names no layers for class activation maps (cam_layers is empty); "
-                "name one with --layer"
-            )
-        layer = offered[0]
-    modules = dict(model.named_modules())
-    if layer not in modules or not layer:
-        raise UnknownNameError("layer", layer, offered or list(modules)[1:])
-    return layer, modules[layer]
+    # A network may work in place on what it is given, which a leaf does not allow.
+    return require_logits(model(inputs.clone()), model, len(inputs))

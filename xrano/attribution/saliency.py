@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import captum.attr
 from torch import Tensor, nn
 
-from xrano.attribution.class_gradients import ClassGradients
+from xrano.attribution.method_spec import Attribution, MethodSpec
+
+if TYPE_CHECKING:
+    from xrano.attribution.requests import MethodRequest
+    from xrano.attribution.work import Work
 
 
-def saliency(gradients: ClassGradients, target: int) -> Tensor:
-    """The signed input gradient ``(channel, i, j, k)`` of one logit."""
-    return gradients.inputs[target][0]
+def saliency(work: Work, request: MethodRequest) -> list[Attribution]:
+    """The signed input gradients ``(channel, i, j, k)``."""
+    return [work.result(request, target, work.shared.inputs[target]) for target in work.targets]
+
+
+SPEC = MethodSpec(
+    "Saliency",
+    "Simonyan et al. 2013, arXiv:1312.6034",
+    saliency,
+    captum="Saliency",
+    by_input=True,
+)
 
 
 def captum_saliency(model: nn.Module, inputs: Tensor, target: int) -> Tensor:

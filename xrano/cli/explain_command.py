@@ -19,13 +19,21 @@ def run(
     pair: tuple[str, ...] = (),
     all: bool = False,  # noqa: A002 — the option's name
     shard: str = "",
+    plan: bool = False,
     prior: Path | None = None,
     current: Path | None = None,
     methods: tuple[str, ...] = ("saliency", "gradcam", "ig"),
-    target: Literal["predicted", "response", "all", "CR", "PR", "SD", "PD"] = "predicted",
+    target: str = "predicted",
     layer: str | None = None,
-    n_steps: int = 32,
-    memory_gb: float = 2.0,
+    n_steps: int = 16,
+    tolerance: float | None = None,
+    memory: str = "2GB",
+    output: Literal["logit", "log_softmax", "probability"] = "logit",
+    seed: int = 0,
+    n_samples: int = 25,
+    block: int = 16,
+    supervoxels: int = 200,
+    occlude: Literal["pair", "visit", "channel"] = "pair",
     maps: Literal["none", "reduced", "full"] = "full",
     storage: Literal["float32", "int16"] = "float32",
     slice_by: Literal["tumour", "peak", "change", "centre"] = "tumour",
@@ -43,13 +51,21 @@ def run(
         pair: pairs of the run's cohort, by pair_id.
         all: every held-out pair, each by the network that never saw it: maps, and no panels.
         shard: i/n: with --all the i-th of n parts; in a job of several (torchrun, SLURM) its own.
+        plan: only say what it takes: passes, memory, time.
         prior: folder of the earlier session of a patient outside the cohort.
         current: folder of the later session.
-        methods: saliency, gradcam, ig (ig:zero, ig:brain_mean, ig:prior).
-        target: the class to explain.
-        layer: module for Grad-CAM; the network's coarsest if not given.
+        methods: names that xrano methods lists, with baselines where they have them (ig:prior).
+        target: predicted, response, all, a class, or two classes as PD-SD (why PD and not SD).
+        layer: for class activation maps: a module's name, auto, coarse, middle, fine or all.
         n_steps: points of integrated gradients.
-        memory_gb: memory for one chunk of them.
+        tolerance: double those points until the map sums to the change up to this share of it.
+        memory: for one chunk of passes, such as 8GB.
+        output: the number that is explained.
+        seed: of methods that draw.
+        n_samples: draws of smoothgrad and gradient_shap.
+        block: edge of an occluded block, in voxels.
+        supervoxels: about how many are occluded.
+        occlude: what is hidden at once: a place in both scans, in one visit, or in one channel.
         maps: what to save besides the panels: none, the sum over channels, or all channels.
         storage: with --all: float32, or int16 with a slope (off by half of it at most).
         slice_by: which slice is drawn.
@@ -61,11 +77,8 @@ def run(
         store: where the prepared store is now, if it was moved.
     """
     from xrano.attribution.methods import AttributionSettings
-    from xrano.cli.terminal import bar
+    from xrano.cli.memory_size import gigabytes
     from xrano.errors import ConfigError, UnknownNameError
-    from xrano.experiments.explained_cohort import CohortRequest
-    from xrano.experiments.explained_pairs import explain_pairs
-    from xrano.experiments.outside_pair import explain_outside
     from xrano.training.run import open_run
 
     outside = prior is not None and current is not None
@@ -76,48 +89,84 @@ def run(
     opened = open_run(run_dir, store=store)
     if background and background not in opened.layout.sequences:
         raise UnknownNameError("sequence", background, opened.layout.sequences)
-    if all:
-        if maps == "none":
-            raise ConfigError(f"--all saves maps; to score without them: xrano score {run_dir}")
-        request = CohortRequest(
-            tuple(methods),
-            target,
-            maps,
-            scan,
-            storage,
-            AttributionSettings(layer, n_steps, memory_gb),
-        )
-        _explain_all(opened, out, request, shard)
-        return
-    options: dict[str, Any] = {
-        "target": target,
-        "settings": AttributionSettings(layer, n_steps, memory_gb),
-        "save_maps": maps != "none",
-        "scan": scan,
-        "panel": {
-            "slice_by": slice_by,
-            "planes": tuple(planes),
-            "convention": convention,
-            "background": background or "CT1",
-        },
-    }
-    if prior is not None and current is not None:
+    settings = AttributionSettings(
+        layer=layer,
+        n_steps=n_steps,
+        tolerance=tolerance,
+        memory_gb=gigabytes(memory),
+        output=output,
+        seed=seed,
+        n_samples=n_samples,
+        block=block,
+        supervoxels=supervoxels,
+        occlude=occlude,
+    )
+    if plan:
+        _tell_plan(opened, pair, all, methods, target, settings)
+    elif all:
+        _explain_all(opened, out, (tuple(methods), target, maps, scan, storage, settings), shard)
+    else:
+        options = {
+            "target": target,
+            "settings": settings,
+            "save_maps": maps != "none",
+            "scan": scan,
+            "panel": {
+                "slice_by": slice_by,
+                "planes": tuple(planes),
+                "convention": convention,
+                "background": background or "CT1",
+            },
+        }
+        _draw(opened, out, (pair, prior, current), methods, options)
+
+
+def _tell_plan(
+    opened: Any, pair: tuple[str, ...], every: bool, methods: Any, target: str, settings: Any
+) -> None:
+    from xrano.errors import ConfigError
+    from xrano.experiments.explain_plan import describe_explaining
+    from xrano.experiments.explained_cohort import held_out
+
+    pairs = held_out(opened) if every else [opened.pair(name) for name in pair]
+    if not pairs:
+        raise ConfigError("--plan is of pairs of the cohort: give --pair or --all")
+    print(describe_explaining(opened, pairs, methods, target=target, settings=settings))
+
+
+def _draw(opened: Any, out: Path, chosen: Any, methods: Any, options: dict[str, Any]) -> None:
+    """Panels, and maps if asked for, of some pairs or of two folders."""
+    from xrano.cli.terminal import bar
+    from xrano.experiments.explained_pairs import explain_pairs
+    from xrano.experiments.outside_pair import explain_outside
+
+    pair, prior, current = chosen
+    if prior is not None:
         panels = [explain_outside(opened, prior, current, methods, out, **options)]
     else:
         panels = explain_pairs(opened, pair, methods, out, progress=bar, **options)
     for path in panels:
         print(path)
-    if maps != "none":
+    if options["save_maps"]:
         print(f"maps in {out / 'maps'}")
-    if maps != "none" and pair:
-        print(f"next:  xrano score {run_dir} --maps {out / 'maps'} --out {out / 'scores'}")
+    if options["save_maps"] and pair:
+        print(f"next:  xrano score {opened.root} --maps {out / 'maps'} --out {out / 'scores'}")
 
 
-def _explain_all(opened: Any, out: Path, request: Any, shard: str) -> None:
+def _explain_all(opened: Any, out: Path, asked: Any, shard: str) -> None:
     from xrano.cli.terminal import bar
-    from xrano.experiments.explained_cohort import disk_bytes, explain_cohort, held_out
+    from xrano.errors import ConfigError
+    from xrano.experiments.explained_cohort import (
+        CohortRequest,
+        disk_bytes,
+        explain_cohort,
+        held_out,
+    )
     from xrano.experiments.shards import of_shard, shard_of
 
+    if asked[2] == "none":
+        raise ConfigError(f"--all saves maps; to score without them: xrano score {opened.root}")
+    request = CohortRequest(*asked)
     part = shard_of(shard)
     pairs = len(of_shard(held_out(opened), part))
     most = disk_bytes(opened, request, pairs) / 1e9

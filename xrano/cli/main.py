@@ -24,9 +24,11 @@ COMMANDS = {
     "check": "verify a prepared store's files, sizes and read time",
     "probe": "ask whether tissue far from the tumour tells the response",
     "models": "list the networks: weights, cells, feature grids, and what a step costs",
+    "methods": "list the attribution methods: what defines them, what they need and fit",
     "train": "train a network, fold by fold",
     "evaluate": "judge the out-of-fold predictions, beside simple references",
     "study": "train and compare many arms, beside references, from one file",
+    "layers": "score class activation maps of every layer",
     "explain": "draw and save attribution maps of pairs",
     "score": "score maps against the segmentations, above chance",
 }
@@ -41,6 +43,7 @@ POSITIONALS = {
     "train": ("store",),
     "evaluate": ("run_dir",),
     "study": ("file",),
+    "layers": ("run_dir",),
     "explain": ("run_dir",),
     "score": ("run_dir",),
 }

@@ -19,6 +19,7 @@ def run(
     n_steps: int = 16,
     memory_gb: float = 2.0,
     n_resamples: int = 2000,
+    nulls: str = "primary",
     shard: str = "",
     store: Path | None = None,
 ) -> None:
@@ -38,6 +39,7 @@ def run(
         n_steps: points of integrated gradients.
         memory_gb: memory for one chunk of them.
         n_resamples: resamples of patients behind each 95 % interval.
+        nulls: which masks are moved through the brain for the placement null: primary, all, none.
         shard: i/n: explain and score the i-th of n parts only; in a job of several (torchrun,
             SLURM) its own. Then run once without.
         store: where the prepared store is now, if it was moved.
@@ -48,20 +50,24 @@ def run(
     from xrano.experiments.clinical_run import format_clinical, score_clinical
     from xrano.experiments.cohort import CohortSettings, score_cohort
     from xrano.experiments.saved_maps import score_saved_maps
+    from xrano.experiments.scored_pair import null_regions
     from xrano.experiments.shards import shard_of
-    from xrano.experiments.summary_files import write_summary
+    from xrano.experiments.summary_files import write_summary, written_notes
     from xrano.scoring.summary_text import format_primary, unlabelled_note
     from xrano.training.run import open_run
 
     opened = open_run(run_dir, store=store)
     attribution = AttributionSettings(layer, n_steps, memory_gb)
     if maps is not None:
-        table = score_saved_maps(opened, maps, out, reduction=reduction, progress=bar)
+        table = score_saved_maps(
+            opened, maps, out, reduction=reduction, nulls=null_regions(nulls), progress=bar
+        )
     else:
         settings = CohortSettings(
             methods=tuple(methods),
             copies=copies,
             reduction=reduction,
+            nulls=null_regions(nulls),
             attribution=attribution,
         )
         part = shard_of(shard)
@@ -71,7 +77,7 @@ def run(
             return
     summary = write_summary(table, out, n_resamples=n_resamples)
     print(format_primary(summary))
-    for note in (opened.leak_note, unlabelled_note(table), rule_note(table)):
+    for note in (*written_notes(out), opened.leak_note, unlabelled_note(table), rule_note(table)):
         if note:
             print(note)
     if opened.config.model.clinical:

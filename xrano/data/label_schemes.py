@@ -68,7 +68,17 @@ REGIONS: Mapping[str, frozenset[Tissue]] = MappingProxyType(
         WHOLE: frozenset({Tissue.ENHANCING, Tissue.NECROSIS, Tissue.OEDEMA, Tissue.LESION}),
     }
 )
-"""Region name to the tissues that it is made of."""
+"""Region name to the tissues that it is made of: those whose volumes are measured."""
+
+SCORED_REGIONS: Mapping[str, frozenset[Tissue]] = MappingProxyType(
+    {
+        **REGIONS,
+        "oedema": frozenset({Tissue.OEDEMA}),
+        "cavity": frozenset({Tissue.CAVITY}),
+    }
+)
+"""All regions that a map is scored against. A cavity is no tumour, and oedema is no measure of
+response, so neither has a volume in the tables."""
 
 
 def label_scheme(name: str) -> Mapping[int, Tissue]:
@@ -134,9 +144,10 @@ def has_region(scheme: str, region: str) -> bool:
         (True, False)
     """
     tissues = set(label_scheme(scheme).values())
-    if region not in REGIONS:
-        raise UnknownNameError("region", region, REGIONS)
-    return not tissues.isdisjoint(REGIONS[WHOLE]) if region == WHOLE else tissues >= REGIONS[region]
+    if region not in SCORED_REGIONS:
+        raise UnknownNameError("region", region, SCORED_REGIONS)
+    needed = SCORED_REGIONS[region]
+    return not tissues.isdisjoint(needed) if region == WHOLE else tissues >= needed
 
 
 def region_mask(labels: Labels, scheme: str, region: str) -> Mask:
@@ -145,7 +156,7 @@ def region_mask(labels: Labels, scheme: str, region: str) -> Mask:
     Args:
         labels: (i, j, k) integer labels.
         scheme: what they mean, as for :func:`label_scheme`.
-        region: a name in :data:`REGIONS`.
+        region: a name in :data:`SCORED_REGIONS`.
 
     Returns:
         (i, j, k) boolean mask; empty where the segmentation holds no such tissue.
@@ -160,12 +171,13 @@ def region_mask(labels: Labels, scheme: str, region: str) -> Mask:
         [False, True, True, False]
     """
     if not has_region(scheme, region):
-        needed = (" or " if region == WHOLE else ", ").join(sorted(REGIONS[region]))
+        needed = (" or " if region == WHOLE else ", ").join(sorted(SCORED_REGIONS[region]))
         raise LabelSchemeError(
             f"region {region!r} needs {needed}, but label scheme {scheme!r} is "
             f"{describe_scheme(scheme)}; choose a region that it has, or another segmentation"
         )
-    wanted = [label for label, tissue in label_scheme(scheme).items() if tissue in REGIONS[region]]
+    tissues = SCORED_REGIONS[region]
+    wanted = [label for label, tissue in label_scheme(scheme).items() if tissue in tissues]
     return np.isin(labels, wanted)
 
 

@@ -1,8 +1,8 @@
 """Explain and score every held-out pair of a run in one go, without keeping the maps.
 
 Beside the trained network every method runs on random-weight copies of it, for the class that the
-trained network predicted, and |current − prior| is scored as if it were a method. Each pair leaves
-one file of rows; a run that was stopped goes on with the pairs that are missing.
+trained network predicted, and maps that need no network are scored as if they were methods. Each
+pair leaves one file of rows; a run that was stopped goes on with the pairs that are missing.
 """
 
 from __future__ import annotations
@@ -14,24 +14,42 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from xrano.atomic_files import write_text
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.errors import ConfigError
+from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
+from xrano.experiments.dataset_references import dataset_references
 from xrano.experiments.explained_cohort import held_out
 from xrano.experiments.explained_pairs import clinical_of, explainers_by_fold
+from xrano.experiments.pair_regions import pair_regions
+from xrano.experiments.scored_pair import (
+    NullRegions,
+    PairScores,
+    lesions_of,
+    mask_rows,
+    null_regions,
+    reference_maps,
+    score_maps,
+    scores_of,
+    write_tables,
+)
 from xrano.experiments.shards import Shard, of_shard
 from xrano.explain import Explainer
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.scoring.pair_masks import PairMasks, pair_masks
-from xrano.scoring.reference_maps import change_map
 from xrano.scoring.rows import default_rectification, score_map
-from xrano.scoring.score_table import score_table, write_scores
+from xrano.scoring.shuffle import CohortMasks
 from xrano.training.random_copies import random_copy
 from xrano.training.run import Run
+
+_FORMAT = 2
+"""Of the parts: files of another are made anew."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +57,21 @@ class CohortSettings:
     """What is explained and scored.
 
     ``methods``: with baselines; ``target``: as in :data:`xrano.explain.TARGET_CHOICES`;
-    ``copies``: random-weight copies of the network; ``reduction``: of channels.
+    ``copies``: random-weight copies of the network; ``reduction``: of channels; ``nulls``: the
+    masks that are moved through the brain, ``primary``, ``all`` or ``none``.
     """
 
     methods: tuple[str, ...] = ("saliency", "gradcam", "ig:zero", "ig:prior")
     target: str = "predicted"
     copies: int = 3
     reduction: str = "sum"
+    nulls: NullRegions = "primary"
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
 
     def __post_init__(self) -> None:
         if self.copies < 0:
             raise ConfigError(f"copies ≥ 0 are needed, got {self.copies}")
+        null_regions(self.nulls)
 
 
 def score_cohort(
@@ -61,14 +82,15 @@ def score_cohort(
     shard: Shard | None = None,
     progress: Progress = quiet,
 ) -> pd.DataFrame:
-    """Score all test pairs of the trained folds; the table is also written.
+    """Score all test pairs of the trained folds; the tables are also written.
 
     One shard scores its pairs and writes their parts alone; once all have, a call without a shard
     writes the table.
 
     Args:
         run: a trained run.
-        out: folder for ``scores.csv`` and the rows of each pair.
+        out: folder for ``scores.csv``, the tables beside it
+            (:func:`~xrano.experiments.scored_pair.write_tables`) and the rows of each pair.
         settings: methods, target, copies.
         shard: the part of the pairs that this process scores; all if not given.
         progress: how to show progress.
@@ -81,24 +103,28 @@ def score_cohort(
         ManifestError: if there is no pair to score.
     """
     settings = settings or CohortSettings()
-    records = of_shard(held_out(run), shard)
+    everyone = held_out(run)
+    records = of_shard(everyone, shard)
     explainers = _explainers(run, records, settings)
-    rows: list[dict[str, Any]] = []
+    cohort = cohort_masks(run.store, everyone)
+    training: dict[int, TrainingMasks] = {}
+    scores = PairScores()
     for record in progress(records, "explaining and scoring"):
-        trained, copies = explainers[run.fold_of(record)]
+        fold = run.fold_of(record)
+        trained, copies = explainers[fold]
         pair = load_pair(run.store, record, run.layout)
         part = out / "parts" / f"{pair.pair_id}.json"
-        key = _key(settings, pair, trained, copies)
+        key = _key(settings, pair, trained, copies, cohort)
         found = _read_part(part, key)
         if found is None:
-            found = _score_pair(pair, trained, copies, settings)
+            if fold not in training:
+                training[fold] = TrainingMasks(run, fold, cohort.source)
+            beside = _Beside(cohort, training[fold].mean(pair.patient_id), run.config.model.stem)
+            found = _score_pair(pair, trained, copies, settings, beside)
             # Not indented: the indenting encoder took a twelfth of the time of a pair.
-            write_text(part, json.dumps({"key": key, "rows": found}, allow_nan=False))
-        rows += found
-    table = score_table(_with_nan(rows))
-    if shard is None:
-        write_scores(table, out / "scores.csv")
-    return table
+            write_text(part, json.dumps({"key": key, **vars(found)}, allow_nan=False))
+        scores.add(found)
+    return scores_of(scores) if shard is not None else write_tables(scores, cohort, out)
 
 
 def _explainers(
@@ -115,6 +141,8 @@ def _explainers(
                 settings=settings.attribution,
                 meta={"run": run.root.resolve().name, "weights": f"random-{draw}", "fold": fold},
                 clinical=clinical_of(run, fold),
+                references=dataset_references(run, fold, settings.methods),
+                regions=pair_regions,
             )
             for draw in range(settings.copies)
         ]
@@ -122,9 +150,22 @@ def _explainers(
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """What a pair is compared with beyond itself."""
+
+    cohort: CohortMasks
+    training_mask: NDArray[np.float32] | None
+    stem: str
+
+
 def _score_pair(
-    pair: PairVolumes, trained: Explainer, copies: Sequence[Explainer], settings: CohortSettings
-) -> list[dict[str, Any]]:
+    pair: PairVolumes,
+    trained: Explainer,
+    copies: Sequence[Explainer],
+    settings: CohortSettings,
+    beside: _Beside,
+) -> PairScores:
     masks = masks_of(pair)
     explanation = trained.explain(pair, settings.target)
     maps: list[AttributionMap] = [*explanation.maps]
@@ -133,11 +174,20 @@ def _score_pair(
         # The class that the trained network predicted, whatever the copy would say.
         target = explanation.predicted if settings.target == "predicted" else settings.target
         maps += copy.explain(pair, target, meta=said).maps
-    half = len(pair.layout.sequences)
-    maps.append(
-        change_map(pair.inputs[:half], pair.inputs[half:], pair.grid, explanation.maps[0].meta)
+    meta = explanation.maps[0].meta
+    maps += reference_maps(pair, settings.methods, meta, beside.training_mask)
+    found = score_maps(
+        pair,
+        masks,
+        maps,
+        beside.cohort,
+        reduction=settings.reduction,
+        stem=beside.stem,
+        nulls=settings.nulls,
     )
-    return [row for item in maps for row in score_one(item, masks, settings.reduction)]
+    found.rows += mask_rows(explanation.maps, masks, reduction=settings.reduction)
+    found.add(lesions_of(pair, masks))
+    return found
 
 
 def score_one(
@@ -159,30 +209,35 @@ def masks_of(pair: PairVolumes) -> PairMasks:
     return pair_masks(pair.grid, pair.brain, pair.segmentations, pair_id=pair.pair_id)
 
 
-def _with_nan(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {key: float("nan") if value is None else value for key, value in row.items()}
-        for row in rows
-    ]
-
-
 def _key(
-    settings: CohortSettings, pair: PairVolumes, trained: Explainer, copies: Sequence[Explainer]
+    settings: CohortSettings,
+    pair: PairVolumes,
+    trained: Explainer,
+    copies: Sequence[Explainer],
+    cohort: CohortMasks,
 ) -> str:
     weights = [explainer.weights_sha256 for explainer in (trained, *copies)]
     text = json.dumps(
-        [asdict(settings), pair.content_hash(), trained.clinical_vector(pair), weights],
+        [
+            _FORMAT,
+            asdict(settings),
+            pair.content_hash(),
+            trained.clinical_vector(pair),
+            weights,
+            cohort.digest(),
+        ],
         sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_part(part: Path, key: str) -> list[dict[str, Any]] | None:
+def _read_part(part: Path, key: str) -> PairScores | None:
     if not part.is_file():
         return None
     try:
         content = json.loads(part.read_text(encoding="utf-8"))
     except ValueError:
         return None
-    rows: list[dict[str, Any]] = content["rows"]
-    return rows if content["key"] == key else None
+    if content.pop("key", "") != key:
+        return None
+    return PairScores(**content)

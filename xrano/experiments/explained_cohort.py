@@ -19,7 +19,7 @@ from typing import Any, Literal
 from xrano.atomic_files import remove_leftovers, write_json
 from xrano.attribution.methods import AttributionSettings, MethodRequest
 from xrano.data.pair_volumes import PairVolumes, load_pair
-from xrano.errors import ManifestError
+from xrano.errors import ConfigError, ManifestError
 from xrano.experiments.explained_pairs import explainers_by_fold, save_on_scan
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.experiments.shards import Shard, alone_in, of_shard
@@ -29,8 +29,8 @@ from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.training.run import Run
 
-Kept = Literal["reduced", "full"]
-"""Which form of a map is saved: all channels, or their signed sum."""
+Kept = Literal["none", "reduced", "full"]
+"""Which form of a map is saved: none, the signed sum over channels, or all of them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class CohortRequest:
     scan: str = ""
     storage: Storage = "float32"
     settings: AttributionSettings = field(default_factory=AttributionSettings)
+
+    def __post_init__(self) -> None:
+        if self.maps == "none":
+            raise ConfigError("a cohort is explained to save its maps; score it to keep none")
 
     def labels(self) -> list[str]:
         """The methods as they are named everywhere, each once."""
@@ -113,7 +117,7 @@ def disk_bytes(run: Run, request: CohortRequest, pairs: int) -> int:
     channels = 1 if request.maps == "reduced" else len(run.layout)
     each, size = 0, 2 if request.storage == "int16" else 4
     for label in request.labels():
-        coarse = label.startswith("gradcam")
+        coarse = MethodRequest.parse(label).spec.coarse
         each += size * math.prod(run.store.grid.shape) * (1 if coarse else channels)
     targets = len(run.task.classes) if request.target == "all" else 1
     return pairs * targets * each

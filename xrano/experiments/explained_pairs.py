@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from xrano.atomic_files import write_json
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.experiments.dataset_references import dataset_references
+from xrano.experiments.pair_regions import pair_regions
 from xrano.experiments.panels import explanation_panel
 from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
@@ -111,6 +113,8 @@ def explainers_by_fold(
             settings=settings,
             meta={**meta, "fold": fold},
             clinical=clinical_of(run, fold),
+            references=dataset_references(run, fold, methods),
+            regions=pair_regions,
         )
         for fold in folds
     }

@@ -1,4 +1,18 @@
-"""Maps that need no network: what a method must beat to have learnt something."""
+r"""Maps that need no network: what a method must beat to have learnt something.
+
+* ``uniform``: the same everywhere; scores chance.
+* ``centre``: a Gaussian in the middle of the brain, half as wide as the brain.
+* ``change``: \|current − prior\|, which is also \|x − x′\| of a method with the prior scan as
+  baseline.
+* ``input_difference``: \|x − x′\| of another baseline.
+* ``enhancement``: what is brighter on CT1 than on T1, of both scans.
+* ``edges``: the gradient's magnitude of the current scan.
+* ``training_mask``: the mean mask of training pairs: where tumours lie.
+* ``mask``: the mask itself seen through the cells of a class activation map
+  (:mod:`xrano.metrics.resolution`); it is no map of the pair but one of each mask.
+
+None explains a target; all have weights ``none``.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +20,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xrano.errors import GridMismatchError
 from xrano.geometry import Grid
-from xrano.maps import MERGED_CHANNEL, AttributionMap
-from xrano.types import Volume
+from xrano.maps import MERGED_CHANNEL, AttributionMap, Rectification
+from xrano.metrics.resolution import resolution_reference
+from xrano.scoring.pair_masks import PairMasks
+from xrano.scoring.rows import map_facts, reference_cell, score_row
+from xrano.types import Mask, Volume
 
 CHANGE = "change"
 """Method name of |current − prior|."""
@@ -61,7 +79,96 @@ def change_map(
     if prior.shape != current.shape:
         raise GridMismatchError(f"prior of shape {prior.shape}, current of shape {current.shape}")
     difference = np.abs(np.asarray(current, np.float32) - np.asarray(prior, np.float32))
+    return _reference(difference.sum(axis=0), grid, meta, CHANGE)
+
+
+def uniform_map(grid: Grid, meta: Mapping[str, Any]) -> AttributionMap:
+    """One everywhere."""
+    return _reference(np.ones(grid.shape, np.float32), grid, meta, "uniform")
+
+
+def centre_map(brain: Mask, grid: Grid, meta: Mapping[str, Any]) -> AttributionMap:
+    """A Gaussian around the brain's centre of mass, whose SD is half the brain's along each axis.
+
+    Args:
+        brain: (i, j, k) boolean, not empty.
+        grid: its grid.
+        meta: as :func:`change_map`.
+    """
+    exponent = np.zeros(grid.shape)
+    for axis, places in enumerate(np.nonzero(brain)):
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        away = np.arange(grid.shape[axis]).reshape(shape) - places.mean()
+        exponent = exponent + (away / max(places.std() / 2, 0.5)) ** 2
+    return _reference(np.exp(-exponent / 2).astype(np.float32), grid, meta, "centre")
+
+
+def input_difference_map(
+    inputs: NDArray[np.float32],
+    baseline: NDArray[np.float32],
+    name: str,
+    grid: Grid,
+    meta: Mapping[str, Any],
+) -> AttributionMap:
+    """|x − x′| summed over channels, for the baseline of a name."""
+    if inputs.shape != baseline.shape:
+        raise GridMismatchError(f"inputs of shape {inputs.shape}, baseline of {baseline.shape}")
+    values = np.abs(inputs - baseline).sum(axis=0)
+    return _reference(values, grid, meta, "input_difference", name)
+
+
+def enhancement_map(
+    ct1: NDArray[np.float32], t1: NDArray[np.float32], grid: Grid, meta: Mapping[str, Any]
+) -> AttributionMap:
+    """CT1 − T1 where it is positive, summed over scans (scan, i, j, k)."""
+    values = np.clip(ct1 - t1, 0, None).sum(axis=0)
+    return _reference(values, grid, meta, "enhancement")
+
+
+def edges_map(current: NDArray[np.float32], grid: Grid, meta: Mapping[str, Any]) -> AttributionMap:
+    """The magnitude of the spatial gradient (per mm), summed over sequences (sequence, i, j, k)."""
+    total = np.zeros(grid.shape, np.float32)
+    axes = [axis for axis in range(3) if grid.shape[axis] > 1]
+    for volume in current:
+        slopes = [np.gradient(volume, grid.spacing[axis], axis=axis) for axis in axes]
+        total += np.sqrt(sum((slope**2 for slope in slopes), start=np.zeros_like(volume)))
+    return _reference(total, grid, meta, "edges")
+
+
+def training_mask_map(
+    mean_mask: NDArray[np.floating[Any]], grid: Grid, meta: Mapping[str, Any]
+) -> AttributionMap:
+    """The share of training pairs with tumour in each voxel, none of them of this patient."""
+    return _reference(np.asarray(mean_mask, np.float32), grid, meta, "training_mask")
+
+
+def resolution_rows(
+    cam: AttributionMap, case: PairMasks, *, reduction: str
+) -> list[dict[str, Any]]:
+    """What each mask itself scores when seen through the cells of a class activation map.
+
+    Rows of method ``mask`` with the map's layer, of the cells that references are scored on; a
+    ceiling for mass and pointing, a reference for rank.
+    """
+    facts = {
+        **map_facts(_reference(cam.data[0], cam.grid, cam.meta, "mask"), case),
+        "layer": str(cam.meta["layer"]),
+        "reduction": reduction,
+        "rectification": str(Rectification.POSITIVE),
+    }
+    rows = []
+    for cell, mask in case.cells.items():
+        if reference_cell(cell) and case.positions[cell].size >= max(case.least_voxels, 1):
+            found = resolution_reference(mask, case.domain, cam.grid, case.grid)
+            rows += [score_row(facts, cell, name, score) for name, score in found.items()]
+    return rows
+
+
+def _reference(
+    values: Volume, grid: Grid, meta: Mapping[str, Any], method: str, baseline: str = ""
+) -> AttributionMap:
     facts = {key: meta[key] for key in _OF_THE_PAIR if key in meta}
-    facts.update(method=CHANGE, weights="none", layer="", baseline="")
+    facts.update(method=method, weights="none", layer="", baseline=baseline)
     facts.update(target="", target_name="", target_choice="")
-    return AttributionMap(difference.sum(axis=0)[None], grid, (MERGED_CHANNEL,), facts)
+    return AttributionMap(np.asarray(values, np.float32)[None], grid, (MERGED_CHANNEL,), facts)

@@ -9,18 +9,34 @@ first is what Grad-CAM's definition does, and keeps a coarse map within what its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from xrano.errors import ConfigError, GridMismatchError, ManifestError
+from xrano.data.label_schemes import WHOLE
+from xrano.errors import ConfigError, GridMismatchError, ManifestError, UnknownNameError
 from xrano.geometry import Grid
 from xrano.maps import AttributionMap, Rectification
-from xrano.metrics.catalogue import OverlapScore, check_metrics, score_ranked
-from xrano.metrics.ranked import rank_map
+from xrano.metrics.catalogue import (
+    MAP_METRICS,
+    MASK_METRICS,
+    METRICS,
+    PLACE_METRICS,
+    OverlapScore,
+    score_map_alone,
+    score_ranked,
+)
+from xrano.metrics.ranked import RankedMap, rank_map
 from xrano.resampling import Outside, resample
-from xrano.scoring.pair_masks import MaskKey, PairMasks
+from xrano.scoring.pair_masks import ALL_LESIONS, Cell, PairMasks
 from xrano.scoring.score_table import SCORE_COLUMNS
 from xrano.types import Volume
+
+PRIMARY_REGION = "core/union"
+"""Region and scope of the primary analysis: enhancing and necrosis of prior ∪ current."""
+
+NO_MASK: Cell = ("", "", "", ALL_LESIONS)
+"""The cell of metrics of the map alone: their rows have no source and no region."""
 
 
 def default_rectification(attribution: AttributionMap) -> str:
@@ -30,6 +46,19 @@ def default_rectification(attribution: AttributionMap) -> str:
     attribution only says whether a brighter voxel raises or lowers the target.
     """
     return str(Rectification.POSITIVE if attribution.coarse else Rectification.ABSOLUTE)
+
+
+@dataclass(frozen=True, eq=False)
+class SeenMap:
+    """A map in the brain of its pair, sorted once for rows and nulls.
+
+    Attributes:
+        facts: what all its rows share, by column.
+        ranked: its relevance in the brain.
+    """
+
+    facts: Mapping[str, Any]
+    ranked: RankedMap
 
 
 def score_map(
@@ -50,13 +79,15 @@ def score_map(
         rectification: ``absolute``, ``positive`` or ``negative``
             (:func:`default_rectification` names the primary analysis's choice).
         reduction: ``sum``, ``mean`` or ``max`` over input channels.
-        metrics: keys of :data:`xrano.metrics.catalogue.METRICS`; all if not given.
+        metrics: keys of :data:`~xrano.metrics.catalogue.MASK_METRICS` and
+            :data:`~xrano.metrics.catalogue.MAP_METRICS`; all if not given.
         run: name of the run; the sidecar's if not given.
         fold: fold whose network made the map; the sidecar's if not given.
 
     Returns:
         A row for each mask and metric, absent masks included, with the columns of
-        :data:`xrano.scoring.score_table.SCORE_COLUMNS`.
+        :data:`xrano.scoring.score_table.SCORE_COLUMNS`; then one for each metric of the map
+        alone. Single lesions are left to :func:`score_seen`.
 
     Raises:
         ConfigError: if the rectification leaves values signed.
@@ -65,19 +96,93 @@ def score_map(
         UnknownNameError: for an unknown rectification, reduction or metric.
         VolumeError: if the brain mask is empty.
     """
-    names = check_metrics(metrics)
-    facts = _facts(attribution, case, run, fold)
+    names = _check_names(metrics)
+    seen = see_map(
+        attribution, case, rectification=rectification, reduction=reduction, run=run, fold=fold
+    )
+    return score_seen(seen, case, metrics=names, chosen=all_lesions)
+
+
+def see_map(
+    attribution: AttributionMap,
+    case: PairMasks,
+    *,
+    rectification: str,
+    reduction: str,
+    run: str = "",
+    fold: int | str | None = None,
+) -> SeenMap:
+    """Rectify, reduce and sort a map in the brain of its pair. As :func:`score_map`."""
+    facts = map_facts(attribution, case, run, fold)
     facts.update(reduction=str(reduction), rectification=str(rectification))
-    ranked = rank_map(relevance_on(attribution, case.grid, rectification, reduction), case.domain)
-    scores = {
-        key: score_ranked(ranked.within(positions), metrics=names, least_voxels=case.least_voxels)
-        for key, positions in case.positions.items()
-    }
-    for key, why in case.absent.items():
-        scores[key] = dict.fromkeys(names, OverlapScore(math.nan, math.nan, why))
-    return [
-        _row(facts, key, name, score) for key, by in scores.items() for name, score in by.items()
-    ]
+    relevance = relevance_on(attribution, case.grid, rectification, reduction)
+    return SeenMap(facts, rank_map(relevance, case.domain))
+
+
+def score_seen(
+    seen: SeenMap,
+    case: PairMasks,
+    *,
+    metrics: Iterable[str] | None = None,
+    chosen: Callable[[Cell], bool] = lambda cell: True,  # noqa: ARG005
+) -> list[dict[str, Any]]:
+    """Rows of a map that was sorted, of the cells chosen; masks of equal voxels are scored once.
+
+    Single lesions have no metrics in mm: the nearest lesion may be another one.
+    """
+    names = _check_names(metrics)
+    of_mask = [name for name in names if name in MASK_METRICS]
+    of_lesion = [name for name in names if name in METRICS]
+    known: dict[tuple[Cell, bool], Mapping[str, OverlapScore]] = {}
+    rows = []
+    for cell, positions in case.positions.items():
+        if not chosen(cell):
+            continue
+        single = not all_lesions(cell)
+        key = (case.same_as[cell], single)
+        if key not in known:
+            wanted = of_lesion if single else of_mask
+            placed = not PLACE_METRICS.keys().isdisjoint(wanted)
+            known[key] = score_ranked(
+                seen.ranked.within(positions, case.place(cell) if placed else None),
+                metrics=wanted,
+                least_voxels=case.least_voxels,
+            )
+        rows += [score_row(seen.facts, cell, name, score) for name, score in known[key].items()]
+    for mask_key, why in case.absent.items():
+        cell = (*mask_key, ALL_LESIONS)
+        if chosen(cell):
+            nothing = OverlapScore(math.nan, math.nan, why)
+            rows += [score_row(seen.facts, cell, name, nothing) for name in of_mask]
+    alone = score_map_alone(seen.ranked, metrics=[name for name in names if name in MAP_METRICS])
+    return rows + [score_row(seen.facts, NO_MASK, name, score) for name, score in alone.items()]
+
+
+def primary_cell(cell: Cell) -> bool:
+    """Whether a cell is that of the primary analysis, in any segmentation."""
+    return all_lesions(cell) and f"{cell[1]}/{cell[2]}" == PRIMARY_REGION
+
+
+def reference_cell(cell: Cell) -> bool:
+    """Whether copies and reference maps are scored against a cell.
+
+    The primary one, and the whole tumour, which every scheme has, both of prior and current.
+    """
+    return all_lesions(cell) and cell[1] in ("core", WHOLE) and cell[2] == "union"
+
+
+def all_lesions(cell: Cell) -> bool:
+    """Whether a cell is about all lesions together."""
+    return cell[3] == ALL_LESIONS
+
+
+def _check_names(metrics: Iterable[str] | None) -> tuple[str, ...]:
+    known = (*MASK_METRICS, *MAP_METRICS)
+    names = known if metrics is None else tuple(metrics)
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("metric", name, known)
+    return names
 
 
 def relevance_on(
@@ -101,10 +206,10 @@ def relevance_on(
     return resample(volume, attribution.grid, grid, outside=outside)
 
 
-def _facts(
-    attribution: AttributionMap, case: PairMasks, run: str, fold: int | str | None
+def map_facts(
+    attribution: AttributionMap, case: PairMasks, run: str = "", fold: int | str | None = None
 ) -> dict[str, Any]:
-    """What all rows of a map share, from its sidecar."""
+    """What all rows of a map share, from its sidecar. Raises as :func:`score_map`."""
     meta = attribution.meta
     needed = ("pair_id", "patient_id", "response", "predicted", "target_name", "method")
     missing = [key for key in needed if meta.get(key) is None]
@@ -123,19 +228,20 @@ def _facts(
         **{key: str(meta[key]) for key in needed if key != "target_name"},
         "target": str(meta["target_name"]),
         **{key: str(meta.get(key) or "") for key in words},
-        "lesion": "all",
         "spans_surgery": bool(meta.get("spans_surgery", False)),
     }
 
 
-def _row(
-    facts: Mapping[str, Any], key: MaskKey, metric: str, score: OverlapScore
+def score_row(
+    facts: Mapping[str, Any], cell: Cell, metric: str, score: OverlapScore
 ) -> dict[str, Any]:
-    source, region, scope = key
+    """One row of a score table."""
+    source, region, scope, lesion = cell
     row = {
         **facts,
         "segmentation_source": source,
-        "region": f"{region}/{scope}",
+        "region": f"{region}/{scope}" if region else "",
+        "lesion": lesion,
         "metric": metric,
         "value": score.value,
         "chance": score.chance,

@@ -38,8 +38,10 @@ SCORE_COLUMNS = (
 )
 """Columns of a score table, in order. ``weights`` is ``trained``, ``random-0`` and so on for
 random-weight copies, or ``none`` for a map that no network made; ``region`` is region and scope,
-``core/union``; ``lesion`` is ``all`` lesions together. ``value`` and ``chance`` are NaN where
-undefined, with the reason in ``status``; missing words are empty, never NaN."""
+``core/union``, and empty (as is ``segmentation_source``) for metrics of the map alone, such as
+``entropy`` or ``outside_brain_mass``, which is taken before anything is masked; ``lesion`` is
+``all`` lesions together, or the number of one in ``lesions.csv``. ``value`` and ``chance`` are
+NaN where undefined, with the reason in ``status``; missing words are empty, never NaN."""
 
 
 def score_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -32,10 +32,22 @@ from xrano.errors import ManifestError, UnknownNameError
 from xrano.metrics.bootstrap import patient_weights, percentile_interval
 from xrano.metrics.catalogue import OverlapStatus
 from xrano.rano import RESPONSES
+from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.score_table import check_scores
 
+__all__ = [
+    "ALL",
+    "DESCRIPTIVE_BELOW",
+    "PRIMARY_METRIC",
+    "PRIMARY_REGION",
+    "SUMMARY_COLUMNS",
+    "UNRATED",
+    "method_labels",
+    "primary_analysis",
+    "primary_pairs",
+]
+
 PRIMARY_METRIC = "relevance_mass_accuracy"
-PRIMARY_REGION = "core/union"
 DESCRIPTIVE_BELOW = 10
 """Classes with fewer patients than this are described, not compared."""
 
@@ -78,9 +90,7 @@ def primary_analysis(
             or reductions in one table).
         UnknownNameError: if there are no masks of the source asked for.
     """
-    check_scores(rows, "the table given to the primary analysis")
-    chosen = _qualifying(rows, segmentation_source)
-    pairs = _pair_table(chosen)
+    pairs = primary_pairs(rows, segmentation_source)
     if pairs.empty:
         return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
     unique = pairs.drop_duplicates("pair_id")
@@ -100,9 +110,21 @@ def primary_analysis(
     return pd.DataFrame(cells, columns=list(SUMMARY_COLUMNS))
 
 
+def primary_pairs(rows: pd.DataFrame, source: str | None = None) -> pd.DataFrame:
+    """The values that the primary analysis rests on: one row a method and pair.
+
+    Columns ``label`` (of the method), ``pair_id``, ``patient_id``, ``response`` (``unrated`` if
+    there is none), ``value`` (NaN where undefined), ``chance``, ``copy_value`` (mean over
+    random-weight copies), ``n_copies``. Arguments and errors as :func:`primary_analysis`.
+    """
+    check_scores(rows, "the table given to the primary analysis")
+    return _pair_table(_qualifying(rows, source))
+
+
 def _qualifying(rows: pd.DataFrame, source: str | None) -> pd.DataFrame:
     """The rows that the primary analysis is about, with ``label`` and ``copy`` beside them."""
-    sources = list(dict.fromkeys(rows["segmentation_source"]))
+    # Metrics of a map alone have no source.
+    sources = [name for name in dict.fromkeys(rows["segmentation_source"]) if name]
     if source is not None and source not in sources:
         raise UnknownNameError("segmentation source", source, sources)
     source = source if source is not None else (sources[0] if sources else "")
@@ -123,7 +145,7 @@ def _qualifying(rows: pd.DataFrame, source: str | None) -> pd.DataFrame:
     )
     chosen = rows[keep].copy()
     chosen["copy"] = chosen["weights"].str.startswith("random")
-    chosen["label"] = _labels(chosen)
+    chosen["label"] = method_labels(chosen)
     chosen["value"] = chosen["value"].where(chosen["status"] == OverlapStatus.OK)
     chosen["response"] = chosen["response"].replace("", UNRATED)
     _check_once(chosen)
@@ -144,7 +166,8 @@ def _check_once(chosen: pd.DataFrame) -> None:
         )
 
 
-def _labels(chosen: pd.DataFrame) -> pd.Series:
+def method_labels(chosen: pd.DataFrame) -> pd.Series:
+    """Each row's method with its baseline, and its layer where a method has several."""
     label = chosen["method"].where(
         chosen["baseline"] == "", chosen["method"] + ":" + chosen["baseline"]
     )

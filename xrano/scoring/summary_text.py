@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from xrano.scoring.summary import DESCRIPTIVE_BELOW, PRIMARY_REGION
+from xrano.scoring.rows import PRIMARY_REGION
+from xrano.scoring.summary import DESCRIPTIVE_BELOW
 
 _HEADER = (
     "response",
@@ -64,7 +65,7 @@ def unlabelled_note(table: pd.DataFrame) -> str:
     primary = table[table["region"] == PRIMARY_REGION]
     if primary.empty or (primary["status"] != "region_not_labelled").any():
         return ""
-    other = sorted(set(table["region"][table["status"] == "ok"]))
+    other = sorted(set(table["region"][table["status"] == "ok"]) - {""})
     return (
         f"the segmentations do not label {PRIMARY_REGION.split('/')[0]}: the primary analysis has "
         f"nothing to say; scores.csv has {', '.join(other) or 'no region'} (exploratory)"

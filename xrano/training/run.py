@@ -131,14 +131,16 @@ class Run:
         trained = self.trained_folds
         if not trained:
             raise CheckpointError(f"{self.root} has no finished fold: train it first")
-        name = pair.get(unit_column(self.splits["protocol"]))
+        column = unit_column(self.splits["protocol"])
+        name, kind = pair.get(column), "patient" if column == "patient_id" else "pair"
         for fold, entry in enumerate(self.splits["folds"]):
             if name in entry["test"]:
                 if fold not in trained:
                     raise SplitError(
-                        f"{name} is tested in fold {fold}, which this run has not "
+                        f"{name} is a test {kind} of fold {fold}, which this run has not "
                         f"trained (trained: {', '.join(map(str, trained))}); every other network "
-                        f"has seen it. Train it with --folds [{fold}], or choose another pair"
+                        f"has seen this {kind}. Train it with --folds [{fold}], or choose "
+                        "another pair"
                     )
                 return fold
         return trained[0]
@@ -236,7 +238,7 @@ def train_run(config: RunConfig, out: Path, *, report: FoldReport, say: Say = _s
     config = replace(config, store=str(store.root.resolve()))
     pairs, exclusions = run_pairs(config, store)
     pairs = rated(pairs)
-    if pairs.empty:
+    if pairs.empty and config.training.epochs:
         wanted = ", ".join(dict.fromkeys((*config.model.sequences, *config.cases)))
         raise ManifestError(f"{store.root} has no rated pair with {wanted} in both scans")
     # Everything that can be refused is refused before the folder is claimed.

@@ -1,0 +1,193 @@
+"""What several methods for several targets will take, before anything runs, in words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from xrano.attribution.layers import find_layers, find_token_layers
+from xrano.attribution.memory import graph_bytes
+from xrano.attribution.method_spec import Passes, Question
+from xrano.attribution.model_state import explaining, require_explainable, unwrapped
+from xrano.attribution.requests import MethodRequest
+from xrano.attribution.settings import AttributionSettings
+from xrano.attribution.targets import Objective, TargetLike
+from xrano.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Step:
+    """Passes of one pair, and the methods that they serve."""
+
+    serves: tuple[str, ...]
+    passes: Passes
+
+    def text(self) -> str:
+        """One line."""
+        most = "at most " if self.passes.at_most else ""
+        return (
+            f"{', '.join(self.serves)}: {most}{self.passes.forwards} forward, "
+            f"{self.passes.backwards} backward"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The passes of one pair, and memory.
+
+    ``graph_bytes``: what one forward keeps for its backward, ``None`` if the network does not run
+    without values; ``memory_bytes``: the budget for chunks of points.
+    """
+
+    steps: tuple[Step, ...]
+    graph_bytes: int | None
+    memory_bytes: float
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes, at most."""
+        return sum(step.passes.forwards for step in self.steps)
+
+    @property
+    def backwards(self) -> int:
+        """Backward passes, at most."""
+        return sum(step.passes.backwards for step in self.steps)
+
+    @property
+    def fits(self) -> bool:
+        """Whether one point's graph fits the budget; if not, chunks are one point and exceed it."""
+        return self.graph_bytes is None or self.graph_bytes <= self.memory_bytes
+
+    def seconds(self, forward: float, backward: float) -> float:
+        """Seconds of a pair, given those of one pass each."""
+        return self.forwards * forward + self.backwards * backward
+
+    def text(self) -> str:
+        """A line a step, then the sum and the memory."""
+        lines = [step.text() for step in self.steps]
+        lines.append(f"in all: {self.forwards} forward and {self.backwards} backward passes a pair")
+        if self.graph_bytes is not None:
+            size = f"{self.graph_bytes / 1e9:.2f} GB"
+            budget = f"{self.memory_bytes / 1e9:.2f} GB"
+            lines.append(
+                f"memory: {size} for the graph of one pass, of a budget of {budget}"
+                if self.fits
+                else f"memory: {size} for the graph of one pass, more than the budget of {budget}; "
+                "a coarser grid or a smaller network takes less"
+            )
+        return "\n".join(lines)
+
+
+def make_plan(
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    requests: Sequence[MethodRequest],
+    targets: Sequence[TargetLike] | None,
+    *,
+    settings: AttributionSettings | None = None,
+    regions: int = 0,
+    references: Mapping[str, int] | None = None,
+) -> Plan:
+    """Plan one pair.
+
+    Args:
+        model: the network; untouched.
+        shape: voxels of the scans.
+        requests: the methods.
+        targets: class indices and contrasts; the predicted class alone if ``None``.
+        settings: of the methods.
+        regions: how many regions a segmentation has, for methods that hide them.
+        references: how many pairs each baseline of the data set holds.
+
+    Raises:
+        ModelError: if a method does not fit the network.
+        UnknownNameError: for an unknown layer.
+        ConfigError: for a target out of range.
+    """
+    settings = settings or AttributionSettings()
+    model = unwrapped(model)
+    protocol = require_explainable(model)
+    layers = resolve_layers(model, requests, settings)
+    objective = Objective(targets or [0], protocol.num_classes, settings.output)
+    shared = [request for request in requests if request.spec.by_input or request.spec.cams]
+    backwards = objective.backwards if shared else 0
+    serves = tuple(request.label for request in shared) or ("prediction",)
+    steps = {"": Step(serves, Passes(1, backwards))}
+    for request in requests:
+        passes = request.spec.passes(
+            Question(
+                settings,
+                request,
+                len(objective.targets),
+                objective.backwards,
+                len(protocol.layout),
+                shape,
+                len(layers[request.method]),
+                regions,
+                references or {},
+            )
+        )
+        if not (passes.forwards or passes.backwards):
+            continue
+        key = passes.shared or f"{request.label} {len(steps)}"
+        before = steps[key].serves if key in steps else ()
+        steps[key] = Step((*before, request.label), passes)
+    return Plan(tuple(steps.values()), estimate_graph_bytes(model, shape), settings.memory_bytes)
+
+
+def resolve_layers(
+    model: nn.Module, requests: Sequence[MethodRequest], settings: AttributionSettings
+) -> dict[str, tuple[str, ...]]:
+    """The names of each method's layers; of a method without layers, none.
+
+    Raises:
+        ModelError: if a method does not fit the network.
+        UnknownNameError: for an unknown layer.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for request in requests:
+        spec = request.spec
+        if not spec.uses_layer:
+            found[request.method] = ()
+            continue
+        layer = settings.layer
+        if spec.fewest_layers > 1 and layer in (None, "auto"):
+            layer = "all"
+        find = find_token_layers if spec.token_layers else find_layers
+        names = tuple(find(model, layer))
+        if len(names) < spec.fewest_layers:
+            raise ModelError(
+                f"{request.method} needs {spec.fewest_layers} layers or more and has "
+                f"{', '.join(names)} alone; name more with --layer, or take layercam"
+            )
+        found[request.method] = names
+    return found
+
+
+def estimate_graph_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int | None:
+    """What one forward keeps for its backward by the input, weights included, without running it.
+
+    ``None`` if the network does not run on tensors without values.
+    """
+    channels = len(require_explainable(model).layout)
+    state = {
+        name: torch.empty_like(tensor, device="meta")
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]
+    }
+    dtype = next((item.dtype for item in state.values() if item.is_floating_point()), None)
+    inputs = torch.empty(
+        (1, channels, *shape), device="meta", dtype=dtype or torch.float32, requires_grad=True
+    )
+    with explaining(model), graph_bytes() as graph, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            functional_call(model, state, (inputs.clone(),))
+        except Exception:
+            # It is an estimate; a network that fails says so when it runs.
+            return None
+    return graph.total

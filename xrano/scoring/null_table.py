@@ -1,0 +1,109 @@
+"""Scores beside their nulls, as tidy rows: ``nulls.csv``.
+
+* ``placement``: the mask moved everywhere in the brain where it fits. Descriptive: lesions do not
+  lie anywhere, so read the percentile (:mod:`xrano.metrics.placement`).
+* ``random_weights``: the same score of random-weight copies of the network. A few copies give a z
+  and a percentile and no p.
+
+The confirmatory null, other patients' masks, is one of the cohort: :mod:`xrano.scoring.shuffle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xrano.atomic_files import write_text
+from xrano.metrics.catalogue import MASK_METRICS
+from xrano.metrics.nulls import NullResult, against_null
+from xrano.metrics.placement import PlacedMap, placement_null
+from xrano.scoring.pair_masks import Cell, PairMasks
+from xrano.scoring.rows import SeenMap, primary_cell
+
+SCORE_KEYS = (
+    *("run", "weights", "fold", "pair_id", "patient_id", "response", "method", "layer"),
+    *("baseline", "target", "target_choice", "reduction", "rectification"),
+    *("segmentation_source", "region", "lesion", "metric"),
+)
+"""What names one score: the columns that ``nulls.csv`` shares with ``scores.csv``."""
+
+NULL_COLUMNS = (
+    *SCORE_KEYS,
+    *("null", "observed", "B", "mean", "sd", "z", "percentile", "p", "status"),
+)
+"""Columns of the table of nulls, in order. ``B`` is the number of null values; numbers are NaN
+where they do not exist, with the reason in ``status``."""
+
+
+def placement_rows(
+    seen: SeenMap, case: PairMasks, *, chosen: Callable[[Cell], bool] = primary_cell
+) -> list[dict[str, Any]]:
+    """Every linear score of a map against the mask moved through the brain.
+
+    Args:
+        seen: the map.
+        case: the masks; their placements are found once for all maps.
+        chosen: which masks; those of the primary region if not given.
+    """
+    placed = PlacedMap(seen.ranked, case.brain_box)
+    rows = []
+    for cell in filter(chosen, case.cells):
+        nulls = placement_null(placed, case.placements(cell), least_voxels=case.least_voxels)
+        source, region, scope, lesion = cell
+        keys = {**seen.facts, "segmentation_source": source, "lesion": lesion}
+        keys["region"] = f"{region}/{scope}"
+        rows += [null_row({**keys, "metric": metric}, null) for metric, null in nulls.items()]
+    return rows
+
+
+def random_weights_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each score of a network against the same score of its random-weight copies.
+
+    Args:
+        table: a score table.
+
+    Returns:
+        A row for each defined score that has a copy.
+    """
+    of_copy = table["weights"].str.startswith("random")
+    scored = table[table["value"].notna() & (table["weights"] != "none")]
+    keys = [key for key in SCORE_KEYS if key != "weights"]
+    copies = scored[of_copy[scored.index]].groupby(keys)["value"].agg(list)
+    own = scored[~of_copy[scored.index]].join(copies.rename("copies"), on=keys)
+    rows = []
+    for row in own[own["copies"].notna()].to_dict("records"):
+        better = row["metric"] not in MASK_METRICS or MASK_METRICS[row["metric"]].higher_is_better
+        null = against_null(
+            row["value"], row["copies"], null="random_weights", higher_is_better=better
+        )
+        rows.append(null_row({str(key): value for key, value in row.items()}, null))
+    return rows
+
+
+def null_row(keys: Mapping[str, Any], null: NullResult) -> dict[str, Any]:
+    """One row of the table."""
+    return {
+        **{key: keys[key] for key in SCORE_KEYS},
+        "null": null.null,
+        "observed": null.observed,
+        "B": null.n,
+        "mean": null.mean,
+        "sd": null.sd,
+        "z": null.z,
+        "percentile": null.percentile,
+        "p": null.p,
+        "status": str(null.status),
+    }
+
+
+def null_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table with all columns in order."""
+    return pd.DataFrame(list(rows), columns=list(NULL_COLUMNS))
+
+
+def write_nulls(table: pd.DataFrame, path: Path) -> None:
+    """Write the table as CSV, whole or not at all."""
+    write_text(Path(path), table.to_csv(index=False))
