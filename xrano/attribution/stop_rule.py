@@ -2,8 +2,8 @@
 
 Halving the interval keeps all points and their weights' ratios, so that one running sum a target
 holds everything: T(h / 2) = T(h) / 2 + (h / 2) Σ gradient at the new midpoints. The same points
-give Simpson's rule as (4 T(h / 2) − T(h)) / 3, which is far better on a smooth network (GELU) and no
-better on a rectified one, whose gradient jumps along the path; of both, the estimate with the
+give Simpson's rule as (4 T(h / 2) − T(h)) / 3, which is far better on a smooth network (GELU) and
+no better on a rectified one, whose gradient jumps along the path; of both, the estimate with the
 smaller gap is taken.
 """
 
@@ -39,9 +39,9 @@ class Integral:
 
 
 class NestedRule:
-    """Nested trapezoids, and Simpson's rule on the same points, for several targets, each of which stops by itself.
+    """Nested trapezoids, and Simpson's rule on the same points, for several targets.
 
-    A target keeps the first estimate whose gap is within the tolerance, so its map does not depend
+    Each stops by itself. A target keeps the first estimate whose gap is within the tolerance, so its map does not depend
     on which others are asked for.
 
     Args:
