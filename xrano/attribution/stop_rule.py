@@ -41,8 +41,8 @@ class Integral:
 class NestedRule:
     """Nested trapezoids, and Simpson's rule on the same points, for several targets.
 
-    Each stops by itself. A target keeps the first estimate whose gap is within the tolerance, so its map does not depend
-    on which others are asked for.
+    Each stops by itself. A target keeps the first estimate whose gap is within the tolerance, so
+    its map does not depend on which others are asked for.
 
     Args:
         gradients: weighted sums of gradients at points (alphas, weights) of the path.
