@@ -441,3 +441,9 @@ class TestOtherGrids:
         cell = Grid((1, 1, 1), affine_of(np.diag([32.0, 32.0, 32.0]), (3, 4, 5)))
         moved = cam(cell, np.full((1, 1, 1), 0.5)).resample_to(SCANS["oblique"])
         assert (moved.data == 0.5).all()
+
+
+def test_another_output_is_another_file():
+    names = {voxel_map(output=output).stem for output in ("logit", "log_softmax", "probability")}
+    assert len(names) == 3
+    assert voxel_map(output="logit").stem == voxel_map().stem

@@ -163,7 +163,9 @@ class AttributionMap:
             raise ConfigError(f"a map needs {', '.join(missing)} in its meta to be named")
         patient, session = _alphanumeric(meta["patient_id"]), _alphanumeric(meta["current"])
         base = meta.get("baseline") or ""
-        what = _alphanumeric(f"{meta['method']} {base} {meta['target_name']}")
+        # The logit is what is explained unless another output is named.
+        output = str(meta.get("output") or "").replace("logit", "")
+        what = _alphanumeric(f"{meta['method']} {base} {meta['target_name']} {output}")
         since = _alphanumeric(meta["prior"])
         layer = _alphanumeric(str(meta.get("layer") or ""))
         cells = "_res-cells" if self.coarse and not meta.get(RESAMPLED) else ""

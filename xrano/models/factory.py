@@ -72,7 +72,7 @@ def _vit(description: str, *, patch: tuple[int, int, int], **settings: Any) -> M
         stride=patch,
         description=description,
         cam_note="attention mixes places, so a token of a transformer does not stand for its "
-        "patch and has no Grad-CAM; saliency and ig fit",
+        "patch and has no Grad-CAM; tokengrad, saliency and ig fit",
         grid_layers=("patch_embedding.patch_embeddings",),
     )
 
