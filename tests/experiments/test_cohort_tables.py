@@ -1,0 +1,113 @@
+"""The tables beside the scores of a cohort: nulls, other patients' masks, lesions, shares."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xrano.data.label_schemes import region_mask
+from xrano.data.pair_volumes import load_pair
+from xrano.experiments.cohort import CohortSettings, score_cohort
+from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
+from xrano.experiments.summary_files import write_summary, written_notes
+from xrano.scoring.rows import PRIMARY_REGION
+from xrano.scoring.score_table import SCORE_COLUMNS
+from xrano.training.run import Run
+
+
+def core(run: Run, pair_id: str) -> np.ndarray:
+    pair = load_pair(run.store, run.pair(pair_id), run.layout)
+    prior, current, scheme = pair.segmentations["deepbratumia"]
+    return (region_mask(prior, scheme, "core") | region_mask(current, scheme, "core")) & pair.brain
+
+
+@pytest.fixture(scope="module")
+def everywhere(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory):
+    out = tmp_path_factory.mktemp("tables")
+    table = score_cohort(tiny_run, out, CohortSettings(methods=("saliency", "gradcam"), copies=1))
+    return out, table, write_summary(table, out, n_resamples=50)
+
+
+def test_the_cohorts_masks_are_those_of_its_pairs(tiny_run: Run) -> None:
+    records = tiny_run.tested_pairs().to_dict("records")
+    unrated = {**records[0], "response": ""}
+    operated = {**records[1], "spans_surgery": True}
+    masks = cohort_masks(tiny_run.store, [unrated, operated, *records[2:]])
+    assert masks.source == "deepbratumia"
+    left = {records[0]["pair_id"], records[1]["pair_id"]}
+    assert left.isdisjoint(masks.pair_ids)
+    for pair_id, voxels in zip(masks.pair_ids, masks.voxels, strict=True):
+        np.testing.assert_array_equal(voxels, np.flatnonzero(core(tiny_run, pair_id)))
+    fewer = cohort_masks(tiny_run.store, records[3:])
+    assert fewer.digest() != masks.digest()
+    assert len(cohort_masks(tiny_run.store, [unrated])) == 0
+
+
+def test_the_mean_training_mask_knows_neither_the_fold_s_patients_nor_this_one(
+    tiny_run: Run,
+) -> None:
+    fold = tiny_run.trained_folds[0]
+    training = tiny_run.training_pairs(fold)
+    tested = tiny_run.tested_pairs()
+    tested = tested[tiny_run.is_tested(tested, fold)]
+    masks = TrainingMasks(tiny_run, fold, "deepbratumia")
+    everyone = np.mean([core(tiny_run, name) for name in training["pair_id"]], axis=0)
+    assert set(tested["patient_id"]).isdisjoint(training["patient_id"])
+    np.testing.assert_allclose(masks.mean(tested["patient_id"].iloc[0]), everyone, rtol=1e-6)
+    # As where folds are of timepoints: the patient's own pairs are taken out.
+    patient = training["patient_id"].iloc[0]
+    others = training[training["patient_id"] != patient]["pair_id"]
+    expected = np.mean([core(tiny_run, name) for name in others], axis=0)
+    assert not np.allclose(expected, everyone)
+    np.testing.assert_allclose(masks.mean(patient), expected, rtol=1e-6)
+    assert TrainingMasks(tiny_run, fold, "nobody").mean(patient) is None
+
+
+def test_the_shuffle_tests_the_lift_of_the_summary(everywhere) -> None:
+    out, _, summary = everywhere
+    shuffled = pd.read_csv(out / "shuffle.csv")
+    both = shuffled.merge(summary, on=["response", "method"], suffixes=("", "_summary"))
+    assert set(both["method"]) == {"saliency", "gradcam"}
+    assert len(both) == len(shuffled)
+    np.testing.assert_allclose(both["lift"], both["lift_summary"], rtol=1e-6)
+    assert (both["n_patients"] == both["n_patients_summary"]).all()
+    assert (both["n_pairs"] == both["n_pairs_summary"]).all()
+
+
+def test_nulls_name_scores_that_are_there(everywhere) -> None:
+    out, table, _ = everywhere
+    nulls = pd.read_csv(out / "nulls.csv", keep_default_na=False)
+    assert set(nulls["null"]) == {"placement", "random_weights"}
+    keys = ["pair_id", "method", "weights", "layer", "baseline", "target", "region", "metric"]
+    scores = table[table["lesion"] == "all"].set_index(keys)["value"]
+    for row in nulls[nulls["status"] == "ok"].to_dict("records"):
+        observed = scores[tuple(row[key] for key in keys)]
+        assert float(row["observed"]) == pytest.approx(observed, rel=1e-4, abs=1e-6)
+    placed = nulls[nulls["null"] == "placement"]
+    assert set(placed["region"]) == {PRIMARY_REGION}
+    assert not placed["weights"].str.startswith("random").any()
+
+
+def test_single_lesions_have_rows_and_a_line_of_their_own(everywhere) -> None:
+    out, table, _ = everywhere
+    lesions = pd.read_csv(out / "lesions.csv", dtype={"lesion": str})
+    single = table[table["lesion"] != "all"]
+    named = set(lesions[["pair_id", "lesion"]].itertuples(index=False, name=None))
+    assert set(single[["pair_id", "lesion"]].itertuples(index=False, name=None)) == named
+    assert tuple(table.columns) == SCORE_COLUMNS
+
+
+def test_shares_add_up_and_the_notes_say_what_the_tables_hold(everywhere) -> None:
+    out, _, _ = everywhere
+    shares = pd.read_csv(out / "shares.csv", keep_default_na=False)
+    assert set(shares["method"]) == {"saliency"}
+    parts = shares[shares["sequence"] != "all"]
+    np.testing.assert_allclose(parts.groupby("pair_id")["share"].sum().astype(float), 1, rtol=1e-6)
+    notes = "\n".join(written_notes(out))
+    claims = pd.read_csv(out / "claims.csv")
+    assert "saliency_vs_gradcam" in set(claims["claim"])
+    assert "saliency hits more often than Grad-CAM" in notes
+    assert ("other patients' masks: saliency" in notes) == bool(
+        len(pd.read_csv(out / "shuffle.csv"))
+    )
