@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import xrano
 from xrano.attribution.methods import (
     Attribution,
     AttributionSettings,
@@ -35,6 +32,7 @@ from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.models.clinical_fusion import with_clinical
 from xrano.models.layer_geometry import feature_grid
 from xrano.rano import RESPONSES
+from xrano.sidecar import pair_facts, weights_hash
 from xrano.tasks import REST, Task, task_of
 
 TARGET_CHOICES = ("predicted", "response", "all", *RESPONSES, REST)
@@ -165,7 +163,7 @@ class Explainer:
                 brain=brain,
                 settings=self._settings,
                 references=self._references,
-                regions=None if self._regions is None else self._regions(pair),
+                regions=self._regions_of(pair),
                 place_of=lambda layer: self._place(layer, pair.grid),
             )
         except ModelError as error:
@@ -178,7 +176,7 @@ class Explainer:
         named = {name: float(value) for name, value in zip(classes, values, strict=True)}
         details = {
             **self._meta,
-            **_pair_meta(pair, target),
+            **pair_facts(pair, target),
             "predicted": predicted,
             "logits": named,
             **(meta or {}),
@@ -187,12 +185,15 @@ class Explainer:
         probabilities = {name: float(v) for name, v in zip(classes, share, strict=True)}
         return Explanation(pair, named, probabilities, predicted, maps)
 
-    def plan(self, shape: tuple[int, int, int], target: str = "predicted") -> Plan:
+    def plan(
+        self, shape: tuple[int, int, int], target: str = "predicted", *, regions: int = 0
+    ) -> Plan:
         """What a pair of this many voxels will take, before anything runs.
 
         Args:
             shape: voxels of the scans.
             target: as in :meth:`explain`; a response counts as one class.
+            regions: how many regions a pair has, for methods that hide them.
         """
         classes = range(len(self._task.classes))
         model = self._any_clinical()
@@ -202,6 +203,7 @@ class Explainer:
             self._requests,
             list(classes) if target == "all" else [0],
             settings=self._settings,
+            regions=regions,
             references={name: len(values) for name, values in self._references.items()},
         )
 
@@ -223,6 +225,11 @@ class Explainer:
     def clinical_vector(self, pair: PairVolumes) -> list[float]:
         """The clinical columns that the network gets beside a pair's scans; empty if none."""
         return [] if self._clinical is None else [float(item) for item in self._clinical(pair)]
+
+    def _regions_of(self, pair: PairVolumes) -> Regions | None:
+        """Only where a method hides them: other methods need no segmentation of a pair."""
+        needed = any(request.spec.groups for request in self._requests)
+        return self._regions(pair) if self._regions is not None and needed else None
 
     def _network_of(self, pair: PairVolumes) -> nn.Module:
         """The network, with the pair's clinical vector put in."""
@@ -298,34 +305,3 @@ def _targets(target: str, pair: PairVolumes, task: Task) -> Sequence[TargetLike]
             f"the network knows the classes {', '.join(task.classes)}; target {target} is none"
         )
     return [task.index(pair.response if target == "response" else target)]
-
-
-def _pair_meta(pair: PairVolumes, target: str) -> dict[str, Any]:
-    return {
-        "pair_id": pair.pair_id,
-        "patient_id": pair.patient_id,
-        "prior": pair.prior_session,
-        "current": pair.current_session,
-        "response": pair.response,
-        "rating_source": pair.rating_source,
-        "spans_surgery": pair.spans_surgery,
-        "normalised_by": pair.normalised_by,
-        "target_choice": target if target in ("predicted", "response", "all") else "named",
-        "input_sha256": hashlib.sha256(pair.inputs.tobytes()).hexdigest(),
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "xrano": xrano.__version__,
-            **{name: version(name) for name in ("torch", "captum", "monai")},
-        },
-    }
-
-
-def weights_hash(model: nn.Module) -> str:
-    """SHA-256 over names and values of all weights and statistics."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        # As bytes, since numpy does not know bfloat16.
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(values.numpy().tobytes())
-    return digest.hexdigest()

@@ -106,3 +106,13 @@ def test_a_pair_without_segmentation_of_both_scans_has_no_regions(pair):
         pair_regions(replace(pair, segmentations={source: (prior, None, scheme)}))
     with pytest.raises(ManifestError, match="no segmentation hdglio"):
         pair_regions(pair, "hdglio")
+
+
+def test_only_methods_that_hide_regions_need_a_segmentation(tiny_run: Run, pair):
+    bare = replace(pair, segmentations={})
+    record = tiny_run.pair(pair.pair_id)
+    (plain,) = explainers_by_fold(tiny_run, [record], ("saliency", "occlusion"), None).values()
+    assert len(plain.explain(bare).maps) == 2
+    (hiding,) = explainers_by_fold(tiny_run, [record], ("occlusion_regions",), None).values()
+    with pytest.raises(ManifestError, match="no segmentation"):
+        hiding.explain(bare)

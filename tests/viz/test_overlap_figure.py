@@ -118,6 +118,9 @@ def test_people_read_names_and_counts():
 
 
 def test_references_are_grey_and_networks_differ():
+    grey = method_colours(["mask@features", "input_difference:zero", "saliency"])
+    assert grey["mask@features"] == grey["input_difference:zero"] == grey["change"]
+    assert grey["saliency"] != grey["change"]
     colours = method_colours(["change", "saliency", "gradcam", "saliency"])
     assert len(set(colours.values())) == 3
     assert method_colours(["saliency"])["change"] == colours["change"]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from xrano.attribution.baselines import PATHS
 from xrano.attribution.method_spec import Attribution, MethodSpec, Passes, Question
 from xrano.attribution.model_state import run
-from xrano.errors import ModelError, UnknownNameError
+from xrano.errors import ModelError, UnknownNameError, is_out_of_memory
 
 if TYPE_CHECKING:
     from xrano.attribution.requests import MethodRequest
@@ -83,6 +83,8 @@ def _call(
             warnings.simplefilter("ignore")
             found = method.attribute(work.inputs.clone(), target=row, **options)
     except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             f"Captum's {name} does not fit this {type(work.model).__name__}: {error}; saliency and "
             "ig fit any network"

@@ -73,8 +73,8 @@ def _seeds(work: Work, logits: Tensor) -> Tensor:
     return work.objective.slopes(logits)
 
 
-class _Rescaled(torch.autograd.Function):
-    """A nonlinear step over (scans, baseline) whose backward is the rescale rule."""
+class _Kept(torch.autograd.Function):
+    """A step over (scans, baseline) that keeps what a backward of its own needs."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -83,6 +83,10 @@ class _Rescaled(torch.autograd.Function):
         ctx.save_for_backward(inputs, outputs)
         ctx.function = function
         return outputs
+
+
+class _Rescaled(_Kept):
+    """A nonlinear step whose backward is the rescale rule."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
@@ -95,16 +99,8 @@ class _Rescaled(torch.autograd.Function):
         return torch.where(small, local, gradient * rise / torch.where(small, 1, run_)), None
 
 
-class _RescaledPool(torch.autograd.Function):
-    """A max pooling over (scans, baseline), whose change is shared out to both largest voxels."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """The pooling itself."""
-        outputs = function(inputs)
-        ctx.save_for_backward(inputs, outputs)
-        ctx.function = function
-        return outputs
+class _RescaledPool(_Kept):
+    """A max pooling, whose change is shared out to both largest voxels."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:

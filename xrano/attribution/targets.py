@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrano.errors import ConfigError, ModelError
+from xrano.errors import ConfigError, ModelError, is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _backward(
     try:
         found = torch.autograd.grad(logits, list(sources), seed, retain_graph=not last)
     except RuntimeError as error:
-        if "out of memory" in str(error) or "allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise
         raise ModelError(
             f"the logits cannot be differentiated by the input or layer: {error}"

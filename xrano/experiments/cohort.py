@@ -23,10 +23,8 @@ from xrano.attribution.methods import AttributionSettings
 from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.errors import ConfigError
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
-from xrano.experiments.dataset_references import dataset_references
 from xrano.experiments.explained_cohort import held_out
-from xrano.experiments.explained_pairs import clinical_of, explainers_by_fold
-from xrano.experiments.pair_regions import pair_regions
+from xrano.experiments.explained_pairs import explainers_by_fold, fold_data
 from xrano.experiments.scored_pair import (
     NullRegions,
     PairScores,
@@ -134,15 +132,14 @@ def _explainers(
     found = {}
     trained = explainers_by_fold(run, records, settings.methods, settings.attribution)
     for fold, explainer in trained.items():
+        data = fold_data(run, fold, settings.methods)
         copies = [
             Explainer(
                 random_copy(run, fold, draw),
                 settings.methods,
                 settings=settings.attribution,
                 meta={"run": run.root.resolve().name, "weights": f"random-{draw}", "fold": fold},
-                clinical=clinical_of(run, fold),
-                references=dataset_references(run, fold, settings.methods),
-                regions=pair_regions,
+                **data,
             )
             for draw in range(settings.copies)
         ]

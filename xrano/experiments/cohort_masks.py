@@ -29,7 +29,7 @@ def cohort_masks(store: Store, records: Iterable[Mapping[Any, Any]]) -> CohortMa
         store: a store, whose sessions all lie on one grid in the common space.
         records: rows of the pairs table.
     """
-    kept = [row for row in records if row["response"] and not _true(row["spans_surgery"])]
+    kept = [row for row in records if row["response"] and not row["spans_surgery"]]
     found: dict[str, list[tuple[Mapping[Any, Any], NDArray[np.intp]]]] = {}
     least = PairMasks(store.grid, np.ones(store.grid.shape, bool), {}).least_voxels
     for row in kept:
@@ -101,7 +101,3 @@ def _primary_masks(store: Store, row: Mapping[Any, Any]) -> dict[str, Mask]:
             before = region_mask(prior.segmentations[source][0], scheme, _REGION)
             found[source] = (before | region_mask(labels, scheme, _REGION)) & brain
     return found
-
-
-def _true(value: Any) -> bool:
-    return str(value).lower() == "true"

@@ -13,7 +13,7 @@ from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.evaluated_run import evaluate_run
 from xrano.experiments.explained_pairs import explain_pairs
 from xrano.experiments.phantom_store import make_store
-from xrano.experiments.summary_files import write_summary
+from xrano.experiments.summary_files import write_summary, written_notes
 from xrano.progress import Progress, quiet
 from xrano.rano import RESPONSES
 from xrano.scoring.summary_text import format_primary
@@ -64,6 +64,7 @@ def run_demo(
     cohort = CohortSettings(copies=copies, attribution=AttributionSettings(n_steps=8))
     table = score_cohort(run, out / "scores", cohort, progress=progress)
     say(format_primary(write_summary(table, out / "scores")))
+    say("\n".join(written_notes(out / "scores")))
     say("5/5  panels of one case a class")
     shown = example_pairs(run.predictions)
     panels = explain_pairs(run, shown, PANEL_METHODS, out / "explained", progress=progress)

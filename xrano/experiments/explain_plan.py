@@ -9,6 +9,7 @@ import torch
 
 from xrano.attribution.methods import AttributionSettings
 from xrano.experiments.explained_pairs import explainers_by_fold
+from xrano.experiments.pair_regions import MOST_PARTS
 from xrano.progress import minutes
 from xrano.training.run import Run
 
@@ -39,7 +40,7 @@ def describe_explaining(
     """
     explainer = next(iter(explainers_by_fold(run, pairs[:1], methods, settings).values()))
     shape = run.store.grid.shape
-    plan = explainer.plan(shape, target)
+    plan = explainer.plan(shape, target, regions=MOST_PARTS)
     forward, backward = explainer.pass_seconds(shape)
     seconds = plan.seconds(forward, backward)
     return "\n".join(

@@ -14,11 +14,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from xrano.atomic_files import write_json
 from xrano.attribution.methods import AttributionSettings
@@ -28,7 +30,7 @@ from xrano.experiments.pair_regions import pair_regions
 from xrano.experiments.panels import explanation_panel
 from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
-from xrano.explain import ClinicalOf, Explainer, Explanation
+from xrano.explain import ClinicalOf, Explainer, Explanation, RegionsOf
 from xrano.map_files import Storage, save_map
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
@@ -112,12 +114,27 @@ def explainers_by_fold(
             methods,
             settings=settings,
             meta={**meta, "fold": fold},
-            clinical=clinical_of(run, fold),
-            references=dataset_references(run, fold, methods),
-            regions=pair_regions,
+            **fold_data(run, fold, methods),
         )
         for fold in folds
     }
+
+
+class FoldData(TypedDict):
+    """What an :class:`~xrano.explain.Explainer` of a fold's network takes from the data."""
+
+    clinical: ClinicalOf | None
+    references: dict[str, NDArray[np.float32]]
+    regions: RegionsOf
+
+
+def fold_data(run: Run, fold: int, methods: Sequence[str]) -> FoldData:
+    """Clinical vectors, references of training pairs, and regions, for any network of a fold."""
+    return FoldData(
+        clinical=clinical_of(run, fold),
+        references=dataset_references(run, fold, methods),
+        regions=pair_regions,
+    )
 
 
 def clinical_of(run: Run, fold: int) -> ClinicalOf | None:

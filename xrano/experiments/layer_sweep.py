@@ -22,7 +22,7 @@ from xrano.data.pair_volumes import load_pair
 from xrano.data.tables import records
 from xrano.errors import ManifestError
 from xrano.experiments.cohort import masks_of
-from xrano.experiments.explained_pairs import clinical_of
+from xrano.experiments.explained_pairs import fold_data
 from xrano.explain import Explainer
 from xrano.metrics.bootstrap import patient_weights, percentile_interval
 from xrano.metrics.catalogue import OverlapStatus
@@ -74,9 +74,8 @@ def sweep_layers(
     settings = replace(settings or AttributionSettings(), layer="all")
     rows: list[dict[str, Any]] = []
     for fold in run.trained_folds:
-        explainer = Explainer(
-            run.model(fold), methods, settings=settings, clinical=clinical_of(run, fold)
-        )
+        data = fold_data(run, fold, methods)
+        explainer = Explainer(run.model(fold), methods, settings=settings, **data)
         every = run.pairs()
         held = every[run.is_tested(every, fold)]
         for part, pairs in zip(PARTS, (run.training_pairs(fold), held), strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from xrano.attribution.methods import Regions
-from xrano.data.label_schemes import REGIONS, has_region, region_mask
+from xrano.data.label_schemes import has_region, region_mask
 from xrano.data.pair_volumes import PairVolumes
 from xrano.errors import ManifestError
 
@@ -14,6 +14,9 @@ OUTSIDE = "outside the brain"
 REST = "other brain"
 PARTS = ("whole", "core", "enhancing")
 """Regions from the outermost in: of a voxel that several hold, the last one is its part."""
+
+MOST_PARTS = 2 + len(PARTS)
+"""With the outside and the rest of the brain."""
 
 _PART_NAMES = {"whole": "oedema", "core": "necrosis", "enhancing": "enhancing"}
 
@@ -47,7 +50,7 @@ def pair_regions(pair: PairVolumes, source: str = "") -> Regions:
     labels = np.zeros(pair.grid.shape, dtype=np.int64)
     labels[pair.brain] = 1
     names = {0: OUTSIDE, 1: REST}
-    for value, region in enumerate((part for part in PARTS if part in REGIONS), start=2):
+    for value, region in enumerate(PARTS, start=2):
         if prior is None or current is None or not has_region(scheme, region):
             continue
         inside = region_mask(prior, scheme, region) | region_mask(current, scheme, region)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from xrano.errors import ConfigError
 
@@ -29,3 +30,12 @@ def start_fabric(accelerator: str, precision: str) -> Fabric:
         ) from error
     fabric.launch()
     return fabric
+
+
+def optimiser_step(fabric: Fabric, model: nn.Module, optimizer: Any, loss: Tensor) -> None:
+    """Backward, clipped gradients, and one step of the optimiser."""
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    # Infinite gradients are ordinary in 16-mixed: its scaler leaves such a step out.
+    fabric.clip_gradients(model, optimizer, max_norm=5.0, error_if_nonfinite=False)
+    optimizer.step()

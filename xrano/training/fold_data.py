@@ -19,7 +19,7 @@ from xrano.errors import ConfigError
 from xrano.tasks import TASKS
 from xrano.training.config import RunConfig, TrainingConfig
 
-CACHE_GB = 0.8
+CACHE_GB = 1.2
 """Memory for training pairs that need not be read again; a cohort at 4 mm fits in."""
 
 _FLIP_AXES = {"left-right": (0,), "all": (0, 1, 2)}

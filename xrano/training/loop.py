@@ -23,7 +23,7 @@ from xrano.evaluation.classification import balanced_accuracy
 from xrano.models.classifier import ResponseClassifier
 from xrano.training.checkpoint import load_resume, load_weights, save_resume
 from xrano.training.config import RunConfig, TrainingConfig
-from xrano.training.fabric import start_fabric
+from xrano.training.fabric import optimiser_step, start_fabric
 from xrano.training.fold_data import FoldData
 from xrano.training.fold_progress import FoldProgress, write_line
 from xrano.training.loss import Loss, label_shares
@@ -198,10 +198,6 @@ def _train_epoch(
             group["lr"] = rate
         logits = forward(model, inputs, data.clinical, rows)
         loss = loss_of(logits, truth, data.confidence[rows.cpu()])
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        # Infinite gradients are ordinary in 16-mixed: its scaler leaves such a step out.
-        fabric.clip_gradients(model, optimizer, max_norm=5.0, error_if_nonfinite=False)
-        optimizer.step()
+        optimiser_step(fabric, model, optimizer, loss)
         losses.append(loss.item())
     return float(np.mean(losses))

@@ -35,7 +35,7 @@ _WIDTH = 7.09
 _NAMES, _PLOT, _GAP = 2.05, 2.42, 0.12
 _PAIRS, _VALUE = 0.34, 1.2
 _ROW, _HEADING = 0.29, 0.27
-_TOP, _BOTTOM = 0.44, 0.78
+_TOP, _BOTTOM = 0.44, 0.9
 _PAPER_WORDS = 0.14
 _SIZE, _SMALL = 8, 7
 _LONGEST = 32
@@ -282,12 +282,15 @@ def _draw_footer(figure: Figure, rows: Sequence[ForestRow], height: float) -> No
         if there
     ]
     first = "; ".join(["Large mark: pooled over folds", "bar: resampled patients", *dots])
-    kinds = "Round, blue: networks; square, grey: references that need none. "
-    compared = "Verdicts: against each arm's reference, same pairs, Holm-corrected."
+    kinds = "Round, blue: networks; square, grey: references that need none."
+    compared = (
+        "Verdicts: an arm against the one it names, a reference against the first arm; same "
+        "pairs, Holm-corrected."
+    )
     figure.text(
         0.08 / _WIDTH,
         0.08 / height,
-        f"{first}.\n{kinds}{compared}",
+        f"{first}.\n{kinds}\n{compared}",
         fontsize=_SMALL,
         color="0.3",
         linespacing=1.25,

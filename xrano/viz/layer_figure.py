@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xrano.errors import ManifestError
+from xrano.viz.names import method_name
 
 # Okabe and Ito's colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
@@ -50,7 +51,7 @@ def layer_figure(points: Sequence[LayerPoint], *, title: str = "") -> Figure:
     if not points:
         raise ManifestError("the figure of layers needs at least one point")
     with matplotlib.style.context("default"):
-        figure = Figure(figsize=(4.72, 3.5), facecolor="white", layout="constrained")
+        figure = Figure(figsize=(4.72, 3.9), facecolor="white", layout="constrained")
         ax = figure.add_subplot()
         ax.set_label("layers")
         places = _places(points)
@@ -96,7 +97,7 @@ def _draw_method(
         marker=mark,
         markersize=5,
         color=colour,
-        label=own[0].method,
+        label=method_name(own[0].method),
     )
     for point in own:
         if point.chosen:
@@ -121,11 +122,12 @@ def _dress(ax: Axes, points: Sequence[LayerPoint], places: dict[str, int], title
     ax.set_title(title, fontsize=_SIZE, loc="left")
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-    legend = ax.legend(
+    # Beside the plot, where it can lie on nothing.
+    ax.figure.legend(
         fontsize=_SIZE - 1,
         frameon=False,
-        loc="upper right",
+        loc="outside lower center",
+        ncols=2,
         title="ring: layer chosen on training pairs",
         title_fontsize=_SIZE - 1,
     )
-    legend.set_in_layout(True)

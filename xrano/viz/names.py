@@ -10,9 +10,32 @@ from xrano.maps import AttributionMap
 
 METHOD_NAMES: Mapping[str, str] = {
     "saliency": "Saliency",
-    "gradcam": "Grad-CAM",
+    "input_x_gradient": "Input × gradient",
+    "smoothgrad": "SmoothGrad",
     "ig": "Integrated gradients",
+    "gradient_shap": "GradientSHAP",
+    "deeplift": "DeepLift",
+    "guided_backprop": "Guided backpropagation",
+    "gradcam": "Grad-CAM",
+    "gradcampp": "Grad-CAM++",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "layercam_fused": "LayerCAM, fused",
+    "guided_gradcam": "Guided Grad-CAM",
+    "tokengrad": "Token gradient",
+    "occlusion": "Occlusion, blocks",
+    "occlusion_supervoxels": "Occlusion, supervoxels",
+    "occlusion_regions": "Occlusion, regions",
+    "shapley_regions": "Shapley, regions × visits",
+    "shapley_sequences": "Shapley, sequences × visits",
     "change": "|current − prior|",
+    "uniform": "uniform map",
+    "centre": "centre of the brain",
+    "edges": "edges",
+    "enhancement": "CT1 − T1",
+    "training_mask": "mean training mask",
+    "input_difference": "|scan − baseline|",
+    "mask": "the mask at the cells",
 }
 """Method name in a map's sidecar, or in a table of scores, to the name on a picture."""
 
@@ -22,6 +45,10 @@ BASELINE_NAMES: Mapping[str, str] = {
     "brain_mean": "brain mean",
     "brain-mean": "brain mean",
     "prior": "prior scan",
+    "blurred": "blurred scan",
+    "training_mean": "training mean",
+    "another": "another patient",
+    "training": "training pairs",
 }
 """Reference input of an attribution method to its name on a picture."""
 

@@ -7,6 +7,7 @@ Rows are methods, grouped by response.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 
 import matplotlib.style
@@ -35,8 +36,11 @@ COLUMNS = (
 )
 """What the table must hold; lift and gain in log2 units with their interval, counts as numbers."""
 
-REFERENCE_METHODS = ("change",)
-"""Rows that explain no network, drawn in grey."""
+REFERENCE_METHODS = (
+    *("change", "uniform", "centre", "edges", "enhancement", "training_mask"),
+    *("input_difference", "mask"),
+)
+"""Rows that explain no network, drawn in grey; a baseline or layer may follow the name."""
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey is kept for reference rows.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -100,9 +104,20 @@ def primary_figure(table: pd.DataFrame) -> Figure:
 
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """One colour a method, in order of appearance; reference methods are grey."""
-    networks = [name for name in dict.fromkeys(methods) if name not in REFERENCE_METHODS]
+    networks = [name for name in dict.fromkeys(methods) if not is_reference(name)]
     colours = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(networks)}
-    return colours | dict.fromkeys(REFERENCE_METHODS, _GREY)
+    references = [*REFERENCE_METHODS, *filter(is_reference, methods)]
+    return colours | dict.fromkeys(references, _GREY)
+
+
+def is_reference(method: str) -> bool:
+    """Whether a row's method explains no network.
+
+    Example:
+        >>> is_reference("input_difference:zero"), is_reference("ig:zero")
+        (True, False)
+    """
+    return re.split("[:@]", method)[0] in REFERENCE_METHODS
 
 
 def axis_limits(table: pd.DataFrame, name: str) -> tuple[float, float]:

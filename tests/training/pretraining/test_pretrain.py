@@ -217,7 +217,7 @@ def test_a_file_of_weights_is_loaded_and_its_fraction_reported(store, tmp_path):
     assert torch.equal(
         network.backbone.layer3[0].conv2.weight, source.backbone.layer3[0].conv2.weight
     )
-    assert lines == [f"pretraining medicalnet: {summary['line']}"]
+    assert lines == [f"pretraining from {summary['line']}"]
     assert "(100 %)" in lines[0]
     assert (summary["history"], summary["patients"]) == ([], [])
     assert [file.name for file in (tmp_path / "fold-0").iterdir()] == ["pretraining.json"]

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from xrano.errors import ConfigError, SplitError
 from xrano.models.factory import MODELS
-from xrano.training.fabric import start_fabric
+from xrano.training.fabric import optimiser_step, start_fabric
 from xrano.training.prefetch import prefetched
 from xrano.training.pretraining.config import PretrainingConfig
 from xrano.training.sampling import EpochBatches
@@ -161,11 +161,7 @@ def _train_epoch(fabric: Fabric, model: nn.Module, optimizer: Any, loader: Any) 
     losses = []
     for images, classes in prefetched(loader, ahead=fabric.device.type != "cpu"):
         loss = nn.functional.cross_entropy(model(images).float(), classes)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        # Infinite gradients are ordinary in 16-mixed: its scaler leaves such a step out.
-        fabric.clip_gradients(model, optimizer, max_norm=5.0, error_if_nonfinite=False)
-        optimizer.step()
+        optimiser_step(fabric, model, optimizer, loss)
         losses.append(loss.item())
     return float(np.mean(losses))
 

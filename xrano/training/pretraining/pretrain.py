@@ -102,7 +102,7 @@ def pretrain(
             config, model, task, facts, folder, Machine(accelerator, precision), report
         )
     found = load_matching(network, learnt.tensors, origin=learnt.origin)
-    report(f"pretraining {config.kind}: {found.line}")
+    report(f"pretraining from {found.line}")
     summary = _summary(config, found, learnt, patients)
     write_json(folder / "pretraining.json", summary)
     return summary
