@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from xrano.channels import PAPER_SETS, sequence_set
 from xrano.cli.main import main
 from xrano.data.store import Store
 from xrano.errors import ConfigError, ManifestError, UnknownNameError
@@ -351,4 +352,4 @@ def test_the_studies_that_come_with_the_project_are_valid():
     approaches = {arm.approach for arm in paper.arms}
     assert approaches >= {"subtraction", "sequences", "architectures", "pretraining", "clinical"}
     sets = {arm.config().model.sequences for arm in paper.arms}
-    assert {("CT1",), ("CT1", "FLAIR"), ("T1", "FLAIR"), ("T1", "T2", "FLAIR")} <= sets
+    assert sets == {sequence_set(name) for name in PAPER_SETS}
