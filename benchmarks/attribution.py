@@ -13,7 +13,8 @@ Rows, each with six channels and all four classes:
 * ``gradcam``: Grad-CAM alone, against Captum and against MONAI's GradCAM.
 * ``ig``: integrated gradients at ``--steps`` points, against Captum at the same points, one a
   forward; and the points that the stop rule takes to reach that gap.
-* ``occlusion``: block occlusion, against MONAI's OcclusionSensitivity at the same blocks.
+* ``occlusion``: block occlusion of scans that are 0 outside a brain, against MONAI's
+  OcclusionSensitivity at the same blocks.
 * ``memory``: the most memory of integrated gradients, each in a process of its own, against Captum
   with ``internal_batch_size=1``.
 * ``reading``: one prepared session of four sequences at 1 mm to float32 tensors, against MONAI's

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from xrano.attribution.devices import device_of, in_best_format, to_device
 from xrano.attribution.methods import (
     Attribution,
     AttributionSettings,
@@ -21,7 +23,9 @@ from xrano.attribution.methods import (
     TargetLike,
     attribute,
 )
-from xrano.attribution.model_state import explaining, require_explainable, unwrapped
+from xrano.attribution.model_state import explaining, require_explainable, run, unwrapped
+from xrano.attribution.pass_estimate import recomputing
+from xrano.attribution.pass_memory import PassMemory, pass_memory, plan_memory
 from xrano.attribution.placement import Place
 from xrano.attribution.plan import Plan, make_plan, resolve_layers
 from xrano.channels import ChannelLayout
@@ -69,7 +73,8 @@ class Explainer:
         model: a network that meets :class:`xrano.channels.ExplainableModel`.
         methods: names of :data:`xrano.attribution.method_table.METHODS`, with baselines where they
             have them: ``saliency``, ``gradcam``, ``ig:prior``.
-        settings: layer, steps, memory, output.
+        settings: layer, steps, memory, output; if a device is named, the network is moved there,
+            and maps come back to the processor's memory.
         meta: entries for every sidecar (run, fold, weights).
         clinical: gives the clinical vector of a pair, which is held fixed while the scans are
             explained; needed for a network that takes one.
@@ -80,6 +85,7 @@ class Explainer:
     Raises:
         UnknownNameError: for an unknown method, baseline or layer.
         ModelError: if the network cannot be explained.
+        ConfigError: if no method is named, or the device is not there.
 
     Example:
         >>> from xrano.models.factory import create_model
@@ -105,6 +111,8 @@ class Explainer:
         self._model = model
         self._requests = list(dict.fromkeys(MethodRequest.parse(method) for method in methods))
         self._settings = settings or AttributionSettings()
+        if self._settings.device:
+            to_device(model, self._settings.device)
         protocol = require_explainable(model)
         self._task = task_of(protocol.num_classes)
         self._clinical = clinical
@@ -116,13 +124,24 @@ class Explainer:
         }
         self._regions = regions
         self.weights_sha256 = weights_hash(model)
-        self._meta = {**(meta or {}), "weights_sha256": self.weights_sha256}
+        self._meta = {
+            **(meta or {}),
+            "weights_sha256": self.weights_sha256,
+            "device": device_of(model).type,
+            "precision": self._settings.precision,
+        }
         self._cam_grids: dict[tuple[str, bytes], Grid] = {}
+        self._memory: dict[tuple[int, int, int], PassMemory] = {}
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods, with their baselines."""
         return tuple(request.label for request in self._requests)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings by name, with the device that the network really lies on."""
+        return {**asdict(self._settings), "device": device_of(self._model).type}
 
     def explain(
         self,
@@ -150,13 +169,13 @@ class Explainer:
                 f"{pair.pair_id} has channels {', '.join(pair.layout.names)}, the network needs "
                 f"{', '.join(self._layout.names)}"
             )
-        home = next(self._model.parameters(), torch.empty(0))
-        inputs = torch.from_numpy(pair.inputs)[None].to(home.device, home.dtype)
-        brain = torch.from_numpy(pair.brain).to(home.device)
+        network = self._network_of(pair)
+        inputs = self._placed(torch.from_numpy(pair.inputs)[None])
+        brain = torch.from_numpy(pair.brain).to(inputs.device)
         try:
             targets = _targets(target, pair, self._task)
             logits, attributions = attribute(
-                self._network_of(pair),
+                network,
                 inputs,
                 self._requests,
                 targets,
@@ -165,6 +184,7 @@ class Explainer:
                 references=self._references,
                 regions=self._regions_of(pair),
                 place_of=lambda layer: self._place(layer, pair.grid),
+                memory=self._memory_of(network, pair.grid.shape),
             )
         except ModelError as error:
             raise ModelError(f"{pair.pair_id}: {error}") from error
@@ -208,23 +228,46 @@ class Explainer:
         )
 
     def pass_seconds(self, shape: tuple[int, int, int]) -> tuple[float, float]:
-        """Seconds of one forward and of one backward pass by the input, measured on noise."""
+        """Seconds of one forward and of one backward pass by the input, measured on noise.
+
+        A backward pass that does not fit the memory is not run, and taken to last twice a forward.
+        """
         model = self._any_clinical()
-        home = next(model.parameters())
         noise = torch.randn(
             (1, len(self._layout), *shape), generator=torch.Generator().manual_seed(0)
         )
-        with explaining(model):
-            inputs = noise.to(home.device, home.dtype).requires_grad_(True)
-            start = time.perf_counter()
-            logits = model(inputs.clone())
-            middle = time.perf_counter()
+        memory = pass_memory(model, shape, self._settings.memory_bytes)
+        with (
+            explaining(model, precision=self._settings.precision),
+            recomputing(model) if memory.recompute else nullcontext(),
+            torch.set_grad_enabled(memory.fits),
+        ):
+            inputs = self._placed(noise).requires_grad_(memory.fits)
+            start = _clock(inputs)
+            logits = run(model, inputs)
+            middle = _clock(inputs)
+            if not memory.fits:
+                return middle - start, 2 * (middle - start)
             torch.autograd.grad(logits.sum(), inputs)
-            return middle - start, time.perf_counter() - middle
+            return middle - start, _clock(inputs) - middle
 
     def clinical_vector(self, pair: PairVolumes) -> list[float]:
         """The clinical columns that the network gets beside a pair's scans; empty if none."""
         return [] if self._clinical is None else [float(item) for item in self._clinical(pair)]
+
+    def _placed(self, scans: torch.Tensor) -> torch.Tensor:
+        """Scans where the network is, in its type."""
+        home = next(self._model.parameters(), torch.empty(0))
+        return in_best_format(scans.to(home.device, home.dtype))
+
+    def _memory_of(self, network: nn.Module, shape: tuple[int, int, int]) -> PassMemory:
+        """What a pass takes; estimated once for each size."""
+        if shape not in self._memory:
+            layers = resolve_layers(network, self._requests, self._settings)
+            self._memory[shape] = plan_memory(
+                network, shape, self._requests, layers, self._settings
+            )
+        return self._memory[shape]
 
     def _regions_of(self, pair: PairVolumes) -> Regions | None:
         """Only where a method hides them: other methods need no segmentation of a pair."""
@@ -285,6 +328,13 @@ class Explainer:
         """The network, with some clinical vector put in if it takes one."""
         names = getattr(self._model, "clinical", ())
         return with_clinical(self._model, [0.0] * (2 * len(names))) if names else self._model
+
+
+def _clock(tensor: torch.Tensor) -> float:
+    """Seconds, when everything that was asked of a tensor's device is done."""
+    if tensor.is_cuda:
+        torch.cuda.synchronize(tensor.device)
+    return time.perf_counter()
 
 
 def _targets(target: str, pair: PairVolumes, task: Task) -> Sequence[TargetLike] | None:

@@ -16,6 +16,7 @@ from xrano.attribution.clinical_relevance import (
     clinical_relevance,
 )
 from xrano.attribution.methods import AttributionSettings
+from xrano.attribution.pass_memory import pass_memory
 from xrano.channels import ChannelLayout
 from xrano.errors import ConfigError, ModelError, UnknownNameError
 from xrano.models.factory import create_model
@@ -176,14 +177,28 @@ class TestNetworks:
         batches = []
         handle = model.register_forward_pre_hook(lambda _m, args: batches.append(len(args[0])))
         found = [
-            relevance(model, inputs, settings=AttributionSettings(n_steps=6, memory_gb=memory))[1]
-            for memory in (1e-9, 2.0)
+            relevance(model, inputs, settings=AttributionSettings(n_steps=6, chunk=chunk))[1]
+            for chunk in (1, 9)
         ]
         handle.remove()
         # One step measures the graph; both ends of the path come last.
         assert batches == [*[1] * 6, 1, 1, 1, 5, 1, 1]
         for small, large in zip(*found, strict=True):
             assert small.relevances == pytest.approx(large.relevances, rel=1e-7)
+
+    def test_activations_computed_again_give_the_same(self):
+        shape = (33, 34, 35)
+        model, inputs = network("densenet_small"), scans(shape)
+        memory = pass_memory(model, shape, 0.0, beside=(VECTOR,))
+        assert memory.again < memory.kept
+        plain, again = (
+            relevance(model, inputs, settings=AttributionSettings(n_steps=2, **options))[1]
+            for options in ({"chunk": 1}, {"memory_gb": (memory.again + 1) / 1e9})
+        )
+        for one, other in zip(plain, again, strict=True):
+            assert one.relevances == pytest.approx(other.relevances, rel=1e-12)
+        with pytest.raises(ConfigError, match=r"clinical relevance takes .*give --memory"):
+            relevance(model, inputs, settings=AttributionSettings(memory_gb=1e-6))
 
     def test_nothing_is_left_changed(self):
         model, inputs, vector = (

@@ -38,7 +38,7 @@ STEMS = ("concat", "subtract", "siamese")
 NETWORKS = [(name, stem) for name in SHAPES for stem in STEMS]
 CAMS = {"gradcam", "gradcampp", "hirescam", "layercam", "layercam_fused", "guided_gradcam"}
 SETTINGS = AttributionSettings(
-    n_steps=3, n_samples=3, block=8, supervoxels=5, permutations=4, memory_gb=1e-9
+    n_steps=3, n_samples=3, block=8, supervoxels=5, permutations=4, chunk=1
 )
 CAPTUMS = (*METHODS, "captum.Deconvolution")
 
@@ -315,7 +315,7 @@ BATCHED = ["smoothgrad", "ig", "gradient_shap", "occlusion", "shapley_regions"]
 @pytest.mark.parametrize("method", BATCHED)
 def test_in_one_batch_or_one_by_one(method, name):
     small = explain(method, name, "concat", targets=[2])
-    whole = AttributionSettings(n_steps=3, n_samples=3, block=8, permutations=4, memory_gb=4)
+    whole = AttributionSettings(n_steps=3, n_samples=3, block=8, permutations=4, chunk=9)
     model, batches = made(name, "concat"), []
     handle = model.register_forward_pre_hook(lambda _m, args: batches.append(len(args[0])))
     large = explain(method, name, "concat", targets=[2], settings=whole)

@@ -10,7 +10,7 @@ import captum.attr
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
-from torch import nn
+from torch import distributed, nn
 from toy_networks import LAYOUT, Explainable, Features, Linear, explain, scans
 
 from xrano.attribution.methods import METHODS
@@ -142,6 +142,20 @@ class TestWrapped:
             for method in ("saliency", "gradcam", "guided_backprop", "deeplift"):
                 (found,), (plain,) = explain(wrapped, method), explain(model, method)
                 assert torch.equal(found.values, plain.values)
+
+    def test_distributed_data_parallel(self, tmp_path):
+        model = Features()
+        file = f"file://{tmp_path / 'rendezvous'}"
+        distributed.init_process_group("gloo", init_method=file, rank=0, world_size=1)
+        try:
+            wrapped = nn.parallel.DistributedDataParallel(model)
+            assert unwrapped(wrapped) is model
+            for method in ("saliency", "gradcam"):
+                (found,), (plain,) = explain(wrapped, method), explain(model, method)
+                assert torch.equal(found.values, plain.values)
+            assert all(parameter.requires_grad for parameter in wrapped.parameters())
+        finally:
+            distributed.destroy_process_group()
 
     def test_a_module_of_that_name_is_no_wrapper(self):
         class Holding(Features):

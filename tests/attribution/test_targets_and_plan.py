@@ -17,7 +17,8 @@ from xrano.attribution.methods import (
     MethodRequest,
     Regions,
 )
-from xrano.attribution.plan import estimate_graph_bytes, make_plan
+from xrano.attribution.pass_estimate import estimate_graph_bytes
+from xrano.attribution.plan import make_plan
 from xrano.attribution.stop_rule import NestedRule, most_points
 from xrano.attribution.targets import Objective
 from xrano.channels import ChannelLayout

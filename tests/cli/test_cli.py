@@ -462,8 +462,13 @@ def test_explain_and_score_take_what_the_command_before_has_written(
     assert main([*arguments, "--n_resamples", "20"]) == 0
     table = pd.read_csv(scores / "scores.csv", keep_default_na=False)
     assert set(table["pair_id"]) == set(pair_ids)
-    assert set(table["method"]) == {"saliency", "gradcam"}
+    own = table[table["weights"] == "trained"]
+    assert set(own["method"]) == {"saliency", "gradcam"}
+    # Beside them, on the same pairs, the maps that need no network.
+    others = set(table["method"]) - set(own["method"])
+    assert {"uniform", "change", "edges", "training_mask", "mask"} <= others
     assert (scores / "summary.csv").is_file()
+    assert (scores / "report.json").is_file()
     said = capsys.readouterr().out
     assert f"{len(table)} scores in {scores / 'scores.csv'}" in said
 

@@ -151,16 +151,16 @@ def test_scoring_goes_on_with_what_is_missing_and_ends_with_the_same_bytes(
     lost, cut, foreign = parts[0], parts[2], parts[3]
     lost.unlink()
     cut.write_text(cut.read_text()[:-40])
-    foreign.write_text(json.dumps({"key": "of other weights", "rows": []}))
+    foreign.write_text(json.dumps({"key": "of other weights", "scores": []}))
     (out / "scores.csv").unlink()
     made = []
-    original = cohort._score_pair
+    original = cohort.score_pair
 
     def spy(pair, *others):
         made.append(pair.pair_id)
         return original(pair, *others)
 
-    monkeypatch.setattr(cohort, "_score_pair", spy)
+    monkeypatch.setattr(cohort, "score_pair", spy)
     score_cohort(small_run, out, SETTINGS)
     assert sorted(made) == sorted(path.stem for path in (lost, cut, foreign))
     assert (out / "scores.csv").read_bytes() == whole
@@ -196,10 +196,12 @@ def saved(scored, small_run: Run, tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp("saved")
     explain_pairs(small_run, sorted(set(table["pair_id"])), SETTINGS.methods, out)
     from_files = score_saved_maps(small_run, out / "maps", out / "scores")
-    fused = table[table["weights"] == "trained"]
+    # References too: whatever is not of a copy.
+    fused = table[~table["weights"].str.startswith("random")]
     both = fused.merge(from_files, on=KEYS, suffixes=("", "_saved"))
     assert len(both) == len(fused) == len(from_files)
     assert (both["status"] == both["status_saved"]).all()
+    assert set(both["method"]) == {*SETTINGS.methods, *REFERENCES}
     assert (out / "scores" / "scores.csv").is_file()
     return out, both
 
@@ -222,6 +224,17 @@ def test_saved_voxel_wise_maps_score_as_in_one_go(saved):
 
 def test_saved_class_activation_maps_score_as_in_one_go(saved):
     assert largest_difference(saved[1], "gradcam") <= 1e-4
+
+
+@pytest.mark.parametrize("method", sorted(REFERENCES))
+def test_reference_maps_beside_saved_maps_are_those_of_the_cohort(saved, method: str):
+    _, both = saved
+    part = both[both["method"] == method]
+    assert len(part)
+    for column in ("value", "chance"):
+        np.testing.assert_array_equal(part[f"{column}_saved"], part[column])
+    for column in ("run", "fold", "predicted", "response", "spans_surgery", "rectification"):
+        assert (part[f"{column}_saved"].astype(str) == part[column].astype(str)).all(), column
 
 
 def test_maps_that_cannot_be_scored(saved, small_run: Run, tmp_path: Path):

@@ -13,6 +13,7 @@ from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
 from xrano.experiments.summary_files import write_summary, written_notes
 from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.score_table import SCORE_COLUMNS
+from xrano.scoring.tables import read_table
 from xrano.training.run import Run
 
 
@@ -111,3 +112,21 @@ def test_shares_add_up_and_the_notes_say_what_the_tables_hold(everywhere) -> Non
     assert ("other patients' masks: saliency" in notes) == bool(
         len(pd.read_csv(out / "shuffle.csv"))
     )
+
+
+def test_all_relevance_of_every_map_is_accounted_for(everywhere) -> None:
+    out, table, _ = everywhere
+    found = read_table("accounting", out)
+    maps = ["pair_id", "method", "weights", "segmentation_source"]
+    whole = found.groupby(maps)[["share", "expected"]].sum()
+    np.testing.assert_allclose(whole, 1, atol=1e-9)
+    assert set(found["weights"]) == {"trained", "random-0", "none"}
+    scored = table[table["metric"] == "outside_brain_mass"]
+    outside = found[found["part"] == "outside_brain"].merge(scored, on=maps[:3])
+    assert len(outside) == len(scored) > 0
+    np.testing.assert_allclose(outside["share"], outside["value"], rtol=1e-9)
+    # The phantom lies in the world of the priors.
+    assert {"grey_matter", "white_matter"} <= set(found.loc[found["status"] == "ok", "part"])
+    summary = read_table("accounting_summary", out)
+    means = summary.groupby(["response", "method", "weights"])["share"].sum()
+    np.testing.assert_allclose(means, 1, atol=1e-9)

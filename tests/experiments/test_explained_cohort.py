@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
-import signal
+import resource
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killed_runs import digests, kill_again_and_again
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from xrano.atomic_files import remove_leftovers
 from xrano.attribution.methods import AttributionSettings
@@ -27,7 +28,7 @@ from xrano.experiments.explained_cohort import (
 )
 from xrano.experiments.shards import alone_in, of_shard, shard_of
 from xrano.map_files import find_maps, load_map
-from xrano.training.run import Run
+from xrano.training.run import Run, open_run
 
 METHODS = ("saliency", "gradcam", "ig:prior")
 SETTINGS = AttributionSettings(n_steps=2)
@@ -35,15 +36,6 @@ SETTINGS = AttributionSettings(n_steps=2)
 
 def request(methods: tuple[str, ...] = METHODS, **changes: object) -> CohortRequest:
     return CohortRequest(methods, settings=SETTINGS, **changes)
-
-
-def digests(out: Path) -> dict[str, str]:
-    """Every finished file but temporary ones."""
-    return {
-        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    }
 
 
 @pytest.fixture(scope="module")
@@ -209,25 +201,52 @@ def test_what_makes_no_sense_is_refused(tiny_run, tmp_path, capsys, options, wor
 def test_killed_at_random_moments_it_ends_with_the_same_files(
     tiny_run: Run, whole: Path, tmp_path: Path
 ):
-    """Each time a process is killed a little later; the last one is left to finish."""
+    """As ``python -m benchmarks.kills``, which kills twenty times."""
+    command = [
+        *(sys.executable, "-m", "xrano.cli.main", "explain", str(tiny_run.root), "--all"),
+        *("--methods", *METHODS, "--n-steps", "2", "--out", str(tmp_path / "out")),
+    ]
+    found = kill_again_and_again(command, tmp_path / "out", digests(whole), kills=3, seed=4)
+    assert len(found.moments) == 3
+    assert found.different == []
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_rest_is_made_later(
+    tiny_run: Run, whole: Path, tmp_path: Path
+):
+    """A limit on the size of files stands for it: small ones fit, a map does not."""
+    sizes = sorted(path.stat().st_size for path in find_maps(whole / "maps"))
+    limit = (sizes[0] + sizes[-1]) // 2
     command = [
         *(sys.executable, "-m", "xrano.cli.main", "explain", str(tiny_run.root), "--all"),
         *("--methods", *METHODS, "--n-steps", "2", "--out", str(tmp_path)),
     ]
-    moments = random.Random(4)
-    kills = 0
-    for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        start = time.time()
-        while process.poll() is None and not list((tmp_path / "maps").rglob("*.nii.gz")):
-            if time.time() - start > 120:
-                break
-            time.sleep(0.05)
-        time.sleep(moments.uniform(0, 1.0))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert kills >= 1
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("xrano: error: ")
+    assert "File too large" in done.stderr
+    assert not [path for path in tmp_path.rglob(".*") if path.name[1].isdigit()]
+    assert set(digests(tmp_path).items()) < set(digests(whole).items())
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert digests(tmp_path) == digests(whole)
+
+
+def test_the_maps_of_another_network_are_made_anew(tiny_run: Run, tmp_path: Path):
+    """Units of the same settings, but of other weights, are not taken for finished."""
+    explain_cohort(tiny_run, tmp_path / "out", request(("saliency",)), shard=(1, 6))
+    other = shutil.copytree(tiny_run.root, tmp_path / "other")
+    for path in other.rglob("model.safetensors"):
+        weights = load_file(path)
+        with safe_open(path, "pt") as file:
+            facts = file.metadata()
+        last = list(weights)[-1]
+        save_file({**weights, last: weights[last] + 1}, path, metadata=facts)
+    done = explain_cohort(open_run(other), tmp_path / "out", request(("saliency",)), shard=(1, 6))
+    assert done.found == 0
+    assert done.made == done.pairs

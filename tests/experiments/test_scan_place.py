@@ -226,6 +226,7 @@ def test_a_map_saved_on_the_scan_scores_as_in_the_store(
             (table["metric"] == row["metric"])
             & (table["region"] == row["region"])
             & (table["segmentation_source"] == row["segmentation_source"])
+            & (table["weights"] == row["weights"])
         )
         (found,) = table[same].to_dict("records")
         assert found["value"] == pytest.approx(row["value"], rel=tolerance)

@@ -1,13 +1,15 @@
-"""Activation checkpointing: the same gradients and statistics, less memory, in training alone."""
+"""Activation checkpointing: the same gradients and statistics, less memory."""
 
 from __future__ import annotations
+
+import copy
 
 import pytest
 import torch
 from torch import nn
 
 from xrano.channels import ChannelLayout
-from xrano.models.checkpointing import in_groups, run_segments
+from xrano.models.checkpointing import Spine, in_groups, run_segments
 from xrano.models.factory import create_model
 from xrano.models.vit import PairViT
 
@@ -86,7 +88,7 @@ def saved_bytes(model, mode):
 
 
 @pytest.mark.parametrize("name", ["densenet_small", "resnet_small"])
-def test_only_training_computes_again(name):
+def test_unasked_only_training_computes_again(name):
     plain = create_model(name, LAYOUT)
     lean = create_model(name, LAYOUT, checkpointing=True)
     assert saved_bytes(lean, True) < 0.5 * saved_bytes(plain, True)
@@ -130,3 +132,72 @@ def test_groups_of_about_the_root(count, sizes):
     groups = in_groups(modules)
     assert [len(group) for group in groups] == sizes
     assert [module for group in groups for module in group] == modules
+
+
+class TestOnRequest:
+    """Computing again in evaluation mode, for as long as it is asked for."""
+
+    def calls_of(self, module, work):
+        # Before the call: computing again stops where the last tensor needed is there.
+        calls = []
+        handle = module.register_forward_pre_hook(lambda *_: calls.append(1))
+        work()
+        handle.remove()
+        return len(calls)
+
+    def spine(self):
+        parts = {name: nn.Conv3d(1, 1, 3, padding=1) for name in "abcde"}
+        return Spine(parts, size=2).double().eval()
+
+    def backward(self, spine):
+        values = torch.ones(1, 1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+        return torch.autograd.grad(spine(values).square().sum(), values)[0]
+
+    def test_a_spine_is_a_sequential(self):
+        spine = self.spine()
+        plain = nn.Sequential(*spine)
+        values = torch.randn(1, 1, 4, 5, 6, dtype=torch.float64)
+        assert torch.equal(spine(values), plain(values))
+        assert list(spine.state_dict()) == [f"{n}.{p}" for n in "abcde" for p in ("weight", "bias")]
+
+    @pytest.mark.parametrize("whole", ["", "a", "c", "e"])
+    def test_what_is_whole_runs_once_and_the_rest_again(self, whole):
+        spine = self.spine()
+        expected = self.backward(spine)
+        for name, module in spine.named_children():
+            with spine.recomputing([spine.get_submodule(whole)] if whole else ()):
+                runs = self.calls_of(module, lambda: self.backward(spine))
+                found = self.backward(spine)
+            assert runs == (1 if name == whole else 2)
+            assert torch.equal(found, expected)
+            assert self.calls_of(module, lambda: self.backward(spine)) == 1
+
+    def test_without_gradients_nothing_is_kept_at_all(self):
+        spine = self.spine()
+        with spine.recomputing(), torch.no_grad():
+            assert self.calls_of(spine.a, lambda: spine(torch.ones(1, 1, 4, 4, 4).double())) == 1
+
+    def test_a_copy_made_inside_has_its_own_parts(self):
+        spine = self.spine()
+        with spine.recomputing([spine.c]):
+            copied = copy.deepcopy(spine)
+        (whole,) = copied._whole
+        assert whole is copied.c
+        assert whole is not spine.c
+        assert spine._whole is None
+
+    def test_a_step_in_place_after_what_is_whole(self):
+        parts = {"first": nn.Conv3d(1, 1, 3), "whole": nn.Conv3d(1, 1, 1)}
+        spine = Spine({**parts, "rectify": nn.ReLU(inplace=True), "last": nn.Conv3d(1, 1, 1)})
+        spine.double()
+        values = torch.randn(1, 1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+
+        def gradient():
+            return torch.autograd.grad(spine(values).sum(), values)[0]
+
+        expected = gradient()
+        # What a hook gives may be looked at later: nothing may be written over it.
+        handle = spine.whole.register_forward_hook(lambda _m, _a, output: output.clone())
+        with spine.recomputing([spine.whole]):
+            assert torch.equal(gradient(), expected)
+        handle.remove()

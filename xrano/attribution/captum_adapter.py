@@ -126,6 +126,8 @@ def captum_spec(method: str) -> MethodSpec:
         settings=("seed", *(("layer",) if uses_layer else ())),
         stochastic=True,
         fits="what Captum's class fits",
+        graphs=1,
+        recomputes=False,
         passes=_passes,
     )
 

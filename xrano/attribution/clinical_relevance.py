@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -31,9 +32,11 @@ import torch
 from torch import Tensor, nn
 
 from xrano.attribution.baselines import make_baseline
-from xrano.attribution.memory import graph_bytes
+from xrano.attribution.memory import chunk_size, graph_bytes, most_points
 from xrano.attribution.methods import AttributionSettings
 from xrano.attribution.model_state import explaining, require_explainable, require_logits
+from xrano.attribution.pass_estimate import recomputing
+from xrano.attribution.pass_memory import pass_memory
 from xrano.errors import ConfigError, ModelError, UnknownNameError
 
 IMAGE = "image"
@@ -120,7 +123,7 @@ def clinical_relevance(
     Raises:
         ModelError: if the network sees no clinical data, they do not fit it, or its logits are
             unusable.
-        ConfigError: for a target that there is not.
+        ConfigError: for a target that there is not, or a budget too small for one pass.
         UnknownNameError: for an unknown baseline.
     """
     settings = settings or AttributionSettings()
@@ -133,8 +136,12 @@ def clinical_relevance(
     ends = (inputs.detach(), clinical.detach())
     starts = (make_baseline(baseline, ends[0], protocol.layout, brain), torch.zeros_like(ends[1]))
 
-    with explaining(model):
-        by_input = _integrate(model, ends, starts, targets, settings)
+    i, j, k = inputs.shape[2:]
+    memory = pass_memory(model, (i, j, k), settings.memory_bytes, beside=(clinical,))
+    memory.require_fit("clinical relevance")
+    with explaining(model), recomputing(model) if memory.recompute else nullcontext():
+        at_once = 1 if memory.recompute else settings.chunk or most_points(inputs.device)
+        by_input = _integrate(model, ends, starts, targets, settings, at_once)
         with torch.no_grad():
             # One by one: a batch of two would cost the memory that the chunk was chosen to save.
             end = _logits(model, *ends)[0]
@@ -167,6 +174,7 @@ def _integrate(
     starts: Inputs,
     targets: Sequence[int],
     settings: AttributionSettings,
+    at_once: int,
 ) -> dict[int, Inputs]:
     """Relevances of every voxel and column by target; a step's forward serves all targets."""
     nodes, node_weights = np.polynomial.legendre.leggauss(settings.n_steps)
@@ -174,7 +182,7 @@ def _integrate(
     totals = {target: (torch.zeros_like(ends[0]), torch.zeros_like(ends[1])) for target in targets}
     with graph_bytes() as graph:
         _accumulate(model, ends, starts, alphas[:1], weights[:1], totals)
-    chunk = max(1, int(settings.memory_gb * 1e9 // max(graph.total, 1)))
+    chunk = min(chunk_size(settings.memory_bytes, graph.total), at_once)
     for start in range(1, settings.n_steps, chunk):
         part = slice(start, start + chunk)
         _accumulate(model, ends, starts, alphas[part], weights[part], totals)

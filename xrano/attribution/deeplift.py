@@ -19,8 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from xrano.attribution.baselines import PATHS
 from xrano.attribution.method_spec import Attribution, MethodSpec, Passes, Question
-from xrano.attribution.model_state import run
-from xrano.attribution.point_gradients import accumulating
+from xrano.attribution.model_state import accumulating, run
 from xrano.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -36,6 +35,11 @@ ADDS_UP = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 def deeplift(work: Work, request: MethodRequest) -> list[Attribution]:
     """Multipliers times scans − baseline, complete; one forward of both serves every target."""
+    if work.settings.precision != "32":
+        raise ConfigError(
+            "DeepLift divides by differences of activations, which bf16 rounds away; take "
+            "--precision 32, or ig"
+        )
     baseline = work.baseline(request.baseline)
     leaf = torch.cat([work.inputs, baseline]).detach().requires_grad_(True)
     with _RescaleRule():
@@ -188,5 +192,7 @@ SPEC = MethodSpec(
     multiplicative=True,
     baselines=PATHS,
     fits="networks of convolutions, activations and poolings; no attention or layer normalisation",
+    graphs=2,
+    recomputes=False,
     passes=_passes,
 )

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from xrano.attribution.baselines import PATHS
 from xrano.attribution.method_spec import Attribution, MethodSpec, Passes, Question
-from xrano.attribution.point_gradients import accumulating, sum_gradients
+from xrano.attribution.model_state import accumulating
+from xrano.attribution.point_gradients import sum_gradients
 
 if TYPE_CHECKING:
     from xrano.attribution.requests import MethodRequest
@@ -34,7 +35,12 @@ def gradient_shap(work: Work, request: MethodRequest) -> list[Attribution]:
         return reference + alpha * difference, factors
 
     found = sum_gradients(
-        work.model, work.objective, make, len(rows), memory_bytes=work.settings.memory_bytes
+        work.model,
+        work.objective,
+        make,
+        len(rows),
+        memory_bytes=work.settings.memory_bytes,
+        at_once=work.at_once,
     )
     # Only references that were drawn count in what the map should sum to.
     mean = work.baseline_outputs(request.baseline)[torch.as_tensor(rows)].mean(dim=0)
@@ -77,5 +83,6 @@ SPEC = MethodSpec(
     baselines=("training", *PATHS),
     settings=("n_samples", "seed", "memory_gb"),
     stochastic=True,
+    graphs=1,
     passes=_passes,
 )

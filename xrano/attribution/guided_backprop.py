@@ -32,5 +32,6 @@ SPEC = MethodSpec(
     guided_backprop,
     captum="GuidedBackprop",
     fits="networks with ReLU, as modules or functions; no transformers (GELU)",
+    graphs=1,
     passes=guided_passes,
 )

@@ -43,5 +43,6 @@ SPEC = MethodSpec(
     settings=("layer",),
     fits="networks with ReLU that name convolutional layers (cam_layers)",
     cams=(weigh_by_mean,),
+    graphs=1,
     passes=guided_passes,
 )

@@ -27,20 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Path:
-    """The straight path from a baseline to the scans of a piece of work."""
+    """The straight path from a baseline to the scans of a piece of work, and their difference."""
 
     work: Work
     baseline: Tensor
+    difference: Tensor
 
     def gradients(self, alphas: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]) -> PointSums:
         """Weighted gradients at points of the path."""
-        difference = self.work.inputs - self.baseline
 
         def make(start: int, stop: int) -> tuple[Tensor, Tensor]:
             alpha = torch.as_tensor(alphas[start:stop]).to(self.baseline).view(-1, 1, 1, 1, 1)
-            return self.baseline + alpha * difference, per_point(
-                torch.as_tensor(weights[start:stop]), difference
-            )
+            points = (alpha * self.difference).add_(self.baseline)
+            return points, per_point(torch.as_tensor(weights[start:stop]), self.difference)
 
         return sum_gradients(
             self.work.model,
@@ -48,13 +47,14 @@ class Path:
             make,
             len(alphas),
             memory_bytes=self.work.settings.memory_bytes,
+            at_once=self.work.at_once,
         )
 
 
 def integrated_gradients(work: Work, request: MethodRequest) -> list[Attribution]:
     """Integrate along the straight path; each step's forward serves every target."""
-    path = Path(work, work.baseline(request.baseline))
-    difference = (work.inputs - path.baseline)[0]
+    baseline = work.baseline(request.baseline)
+    path = Path(work, baseline, work.inputs - baseline)
     changes = work.outputs() - work.baseline_outputs(request.baseline)[0]
     if work.settings.tolerance is not None:
         return _until_closed(work, request, path, changes)
@@ -62,7 +62,8 @@ def integrated_gradients(work: Work, request: MethodRequest) -> list[Attribution
     found = path.gradients((nodes + 1) / 2, node_weights / 2)
     results = []
     for target, change in zip(work.targets, changes.tolist(), strict=True):
-        values = found.sums[target] * difference
+        # In place: at full resolution the maps of all targets are as large as the graph.
+        values = found.sums[target].mul_(path.difference[0])
         gap = float(values.double().sum()) - change
         unread = ("tolerance", "max_steps")
         results.append(work.result(request, target, values, convergence_delta=gap, unread=unread))
@@ -73,7 +74,7 @@ def _until_closed(
     work: Work, request: MethodRequest, path: Path, changes: Tensor
 ) -> list[Attribution]:
     settings = work.settings
-    rule = NestedRule(path.gradients, (work.inputs - path.baseline)[0], work.targets, changes)
+    rule = NestedRule(path.gradients, path.difference[0], work.targets, changes)
     scale = work.largest_change(request.baseline)
     tolerance = settings.tolerance or 0.0
     found = rule.run(tolerance * scale, settings.max_steps)
@@ -110,6 +111,7 @@ SPEC = MethodSpec(
     multiplicative=True,
     baselines=PATHS,
     settings=("n_steps", "tolerance", "max_steps", "memory_gb"),
+    graphs=1,
     passes=_passes,
 )
 

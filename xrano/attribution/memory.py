@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, UntypedStorage, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 @dataclass
@@ -34,6 +40,39 @@ def graph_bytes() -> Iterator[GraphBytes]:
     counter = GraphBytes()
     with saved_tensors_hooks(counter.count, lambda tensor: tensor):
         yield counter
+
+
+class LiveBytes(TorchDispatchMode):
+    """Inside, the most bytes of tensors that were alive at once, of those that were made inside.
+
+    Runs on tensors without values (meta) as on others; what kernels need beside is not seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most = 0
+        self._now = 0
+        self._alive: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._note(tensor.untyped_storage())
+        return result
+
+    def _note(self, storage: UntypedStorage) -> None:
+        place = storage._cdata
+        if place in self._alive:
+            return
+        self._alive.add(place)
+        self._now += storage.nbytes()
+        self.most = max(self.most, self._now)
+        weakref.finalize(storage, self._forget, place, storage.nbytes())
+
+    def _forget(self, place: int, size: int) -> None:
+        self._alive.discard(place)
+        self._now -= size
 
 
 @dataclass
@@ -70,3 +109,27 @@ def layer_bytes(model: nn.Module) -> Iterator[LayerBytes]:
 def chunk_size(memory_bytes: float, one: int) -> int:
     """Points that fit into a budget; one at least."""
     return max(1, int(memory_bytes // max(one, 1)))
+
+
+CPU_POINTS = 4
+"""Most points of a chunk on a processor: on two cores 2 to 4 at once were about 15 % faster than 7
+(45 × 54 × 45 voxels)."""
+
+
+def most_points(device: torch.device) -> int:
+    """Most points of a chunk, whatever the memory."""
+    return CPU_POINTS if device.type == "cpu" else sys.maxsize
+
+
+def told_size(size: float) -> str:
+    """Bytes as ``--memory`` takes them, rounded up, so that what is told is enough.
+
+    Example:
+        >>> told_size(3_114_000_000), told_size(45_210_000), told_size(1)
+        ('3.12GB', '45.3MB', '0.1KB')
+    """
+    for unit, scale, places in (("GB", 1e9, 2), ("MB", 1e6, 1)):
+        if size >= scale:
+            shown = math.ceil(size / scale * 10**places) / 10**places
+            return f"{shown:.{places}f}{unit}"
+    return f"{math.ceil(size / 100) / 10:.1f}KB"

@@ -93,6 +93,8 @@ class MethodSpec:
     ``compute`` makes the maps, in the order of layers, then targets; ``by_input`` and ``cams`` say
     what of the shared pass it needs, ``passes`` what it needs besides. ``token_layers``: takes
     patch embeddings instead of ``cam_layers``. ``groups``: what regions it needs from the caller.
+    ``graphs``: how many scans' graphs it holds at once beside the shared pass, and ``recomputes``:
+    whether it works where activations are computed again in the backward pass.
     """
 
     title: str
@@ -112,4 +114,6 @@ class MethodSpec:
     token_layers: bool = False
     fewest_layers: int = 1
     groups: str = ""
+    graphs: int = 0
+    recomputes: bool = True
     passes: Callable[[Question], Passes] = no_passes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from xrano.attribution.model_state import (
     require_inputs,
     unwrapped,
 )
+from xrano.attribution.pass_estimate import recomputing
+from xrano.attribution.pass_memory import PassMemory, cam_modules, plan_memory
 from xrano.attribution.plan import resolve_layers
 from xrano.attribution.requests import MethodRequest
 from xrano.attribution.settings import AttributionSettings
@@ -47,6 +50,7 @@ def attribute(
     references: Mapping[str, Tensor] | None = None,
     regions: Regions | None = None,
     place_of: PlaceOf | None = None,
+    memory: PassMemory | None = None,
 ) -> tuple[Tensor, list[Attribution]]:
     """Explain one pair by several methods for several targets, sharing passes.
 
@@ -63,6 +67,8 @@ def attribute(
         regions: for methods that hide the regions of a segmentation.
         place_of: where the cells of a layer lie, by its name, for maps that are made of several
             grids; without it they are stretched over each other.
+        memory: what a pass takes, if it was estimated before (:meth:`~xrano.explain.Explainer`
+            asks once for pairs of one size).
 
     Returns:
         The logits ``(num_classes,)`` and one :class:`Attribution` a request, layer and target, in
@@ -71,7 +77,8 @@ def attribute(
     Raises:
         ModelError: if the network does not meet the protocol, gives unusable logits, or a method
             does not fit it; the message says why and what fits.
-        ConfigError: for no target, one out of range, or a reference that is missing or misshapen.
+        ConfigError: for no target, one out of range, a reference that is missing or misshapen, or
+            a memory budget that is too small for one pass.
         UnknownNameError: for an unknown layer.
     """
     settings = settings or AttributionSettings()
@@ -81,12 +88,19 @@ def attribute(
     if targets is not None:
         check_targets(targets, protocol.num_classes)
     layers = resolve_layers(model, requests, settings)
+    if memory is None:
+        i, j, k = inputs.shape[2:]
+        memory = plan_memory(model, (i, j, k), requests, layers, settings)
+    memory.require(requests)
 
     def objective_of(logits: Tensor) -> Objective:
         chosen = [int(logits[0].detach().argmax())] if targets is None else targets
         return Objective(list(dict.fromkeys(chosen)), protocol.num_classes, settings.output)
 
-    with explaining(model):
+    with ExitStack() as stack:
+        stack.enter_context(explaining(model, precision=settings.precision))
+        if memory.recompute:
+            stack.enter_context(recomputing(model, cam_modules(model, requests, layers)))
         shared = shared_pass(
             model,
             inputs,
@@ -105,6 +119,7 @@ def attribute(
             references or {},
             regions,
             place_of,
+            memory.recompute,
         )
         results = [found for request in requests for found in request.spec.compute(work, request)]
     if targets is not None and len(set(targets)) < len(targets):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,19 @@ from torch import Tensor, nn
 from xrano.channels import ExplainableModel
 from xrano.errors import ModelError
 
+_precision: ContextVar[str] = ContextVar("precision", default="32")
+
 
 @contextmanager
-def explaining(model: nn.Module) -> Iterator[None]:
+def explaining(model: nn.Module, *, precision: str = "32") -> Iterator[None]:
     """Evaluation mode and parameters without gradients while inside; as before afterwards.
 
     The mode is restored module by module, since a network may be partly frozen. The global random
     state is restored too, should a module draw from it in evaluation mode.
+
+    Args:
+        model: the network.
+        precision: of :func:`run`, a name in :data:`xrano.attribution.settings.PRECISIONS`.
     """
     modes = {name: module.training for name, module in model.named_modules()}
     wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
@@ -25,14 +32,31 @@ def explaining(model: nn.Module) -> Iterator[None]:
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    said = _precision.set(precision)
     try:
-        with torch.random.fork_rng(devices=sorted(devices)), torch.enable_grad():
+        with torch.random.fork_rng(devices=sorted(devices)), torch.enable_grad(), _exact(devices):
             yield
     finally:
+        _precision.reset(said)
         for name, module in model.named_modules():
             module.training = modes[name]
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(wanted[name])
+
+
+def _exact(devices: set[int]) -> AbstractContextManager[None]:
+    """On a GPU the same convolution algorithms each time, without the rounding of TF32."""
+    if not devices:
+        return nullcontext()
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
+def accumulating(dtype: torch.dtype) -> torch.dtype:
+    """The type to add up in: float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -123,8 +147,15 @@ def require_logits(logits: object, model: nn.Module, batch: int) -> Tensor:
 def run(model: nn.Module, inputs: Tensor) -> Tensor:
     """Logits ``(batch, num_classes)`` of inputs that stay as they are.
 
+    In the precision of :func:`explaining`; logits in bfloat16 come as float32.
+
     Raises:
         ModelError: as :func:`require_logits`.
     """
     # A network may work in place on what it is given, which a leaf does not allow.
-    return require_logits(model(inputs.clone()), model, len(inputs))
+    copy = inputs.clone()
+    if _precision.get() == "32":
+        return require_logits(model(copy), model, len(inputs))
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        logits = model(copy)
+    return require_logits(logits, model, len(inputs)).to(accumulating(inputs.dtype))

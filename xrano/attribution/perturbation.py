@@ -72,6 +72,7 @@ def outputs_of(work: Work, make: Callable[[int], Tensor], count: int) -> Tensor:
             found.append(work.objective.values(logits).double())
             if start == 0:
                 size = chunk_size(work.settings.memory_bytes, LAYERS_ALIVE * layers.largest)
+                size = min(size, work.settings.chunk or size)
             start += len(batch)
     if not found:
         return torch.zeros(0, len(work.targets), dtype=torch.float64)

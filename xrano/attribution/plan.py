@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import nn
-from torch.func import functional_call
 
 from xrano.attribution.layers import find_layers, find_token_layers
-from xrano.attribution.memory import graph_bytes
 from xrano.attribution.method_spec import Passes, Question
-from xrano.attribution.model_state import explaining, require_explainable, unwrapped
+from xrano.attribution.model_state import require_explainable, unwrapped
+from xrano.attribution.pass_memory import PassMemory, plan_memory
 from xrano.attribution.requests import MethodRequest
 from xrano.attribution.settings import AttributionSettings
 from xrano.attribution.targets import Objective, TargetLike
@@ -38,15 +35,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The passes of one pair, and memory.
-
-    ``graph_bytes``: what one forward keeps for its backward, ``None`` if the network does not run
-    without values; ``memory_bytes``: the budget for chunks of points.
-    """
+    """The passes of one pair, and what one of them takes."""
 
     steps: tuple[Step, ...]
-    graph_bytes: int | None
-    memory_bytes: float
+    memory: PassMemory
 
     @property
     def forwards(self) -> int:
@@ -60,8 +52,8 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether one point's graph fits the budget; if not, chunks are one point and exceed it."""
-        return self.graph_bytes is None or self.graph_bytes <= self.memory_bytes
+        """Whether one pass fits the budget."""
+        return self.memory.fits
 
     def seconds(self, forward: float, backward: float) -> float:
         """Seconds of a pair, given those of one pass each."""
@@ -71,15 +63,7 @@ class Plan:
         """A line a step, then the sum and the memory."""
         lines = [step.text() for step in self.steps]
         lines.append(f"in all: {self.forwards} forward and {self.backwards} backward passes a pair")
-        if self.graph_bytes is not None:
-            size = f"{self.graph_bytes / 1e9:.2f} GB"
-            budget = f"{self.memory_bytes / 1e9:.2f} GB"
-            lines.append(
-                f"memory: {size} for the graph of one pass, of a budget of {budget}"
-                if self.fits
-                else f"memory: {size} for the graph of one pass, more than the budget of {budget}; "
-                "a coarser grid or a smaller network takes less"
-            )
+        lines += [line for line in (self.memory.text(),) if line]
         return "\n".join(lines)
 
 
@@ -137,7 +121,7 @@ def make_plan(
         key = passes.shared or f"{request.label} {len(steps)}"
         before = steps[key].serves if key in steps else ()
         steps[key] = Step((*before, request.label), passes)
-    return Plan(tuple(steps.values()), estimate_graph_bytes(model, shape), settings.memory_bytes)
+    return Plan(tuple(steps.values()), plan_memory(model, shape, requests, layers, settings))
 
 
 def resolve_layers(
@@ -167,27 +151,3 @@ def resolve_layers(
             )
         found[request.method] = names
     return found
-
-
-def estimate_graph_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int | None:
-    """What one forward keeps for its backward by the input, weights included, without running it.
-
-    ``None`` if the network does not run on tensors without values.
-    """
-    channels = len(require_explainable(model).layout)
-    state = {
-        name: torch.empty_like(tensor, device="meta")
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]
-    }
-    dtype = next((item.dtype for item in state.values() if item.is_floating_point()), None)
-    inputs = torch.empty(
-        (1, channels, *shape), device="meta", dtype=dtype or torch.float32, requires_grad=True
-    )
-    with explaining(model), graph_bytes() as graph, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            functional_call(model, state, (inputs.clone(),))
-        except Exception:
-            # It is an estimate; a network that fails says so when it runs.
-            return None
-    return graph.total

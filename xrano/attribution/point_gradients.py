@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xrano.attribution.memory import chunk_size, graph_bytes
-from xrano.attribution.model_state import run
+from xrano.attribution.model_state import accumulating, run
 from xrano.attribution.targets import Objective, TargetLike
 
 MakePoints = Callable[[int, int], tuple[Tensor, Tensor]]
@@ -32,11 +32,12 @@ def sum_gradients(
     count: int,
     *,
     memory_bytes: float,
+    at_once: int,
 ) -> PointSums:
     """Add up gradients over points, in chunks that keep to a memory budget.
 
     The first point goes alone, and tells what a graph takes. Half-precision gradients are added up
-    in float32.
+    in float32, point after point, so that a chunk takes no memory for products.
 
     Args:
         model: the network, prepared by :func:`xrano.attribution.model_state.explaining`.
@@ -44,6 +45,7 @@ def sum_gradients(
         make: gives the points.
         count: how many points there are.
         memory_bytes: what the graph of one chunk may take; a chunk is one point at least.
+        at_once: most points of a chunk.
     """
     sums: dict[TargetLike, Tensor] = {}
     outputs: dict[TargetLike, list[Tensor]] = {target: [] for target in objective.targets}
@@ -59,17 +61,15 @@ def sum_gradients(
         ):
             outputs[target].append(value.double())
         for target, (gradient,) in objective.gradients(logits, [leaf]):
-            part = (factors * gradient.to(factors.dtype)).sum(dim=0)
-            sums[target] = sums[target] + part if target in sums else part
+            gradient = gradient.to(factors.dtype)
+            if target not in sums:
+                sums[target] = torch.zeros_like(gradient[0])
+            for factor, slope in zip(factors, gradient, strict=True):
+                sums[target].addcmul_(factor, slope)
         if start == 0:
-            size = chunk_size(memory_bytes, graph.total)
+            size = min(chunk_size(memory_bytes, graph.total), at_once)
         start = stop
     return PointSums(sums, {target: torch.cat(values) for target, values in outputs.items()})
-
-
-def accumulating(dtype: torch.dtype) -> torch.dtype:
-    """The type to add up in: float32 at least."""
-    return torch.promote_types(dtype, torch.float32)
 
 
 def per_point(values: Sequence[float] | Tensor, like: Tensor) -> Tensor:

@@ -10,6 +10,12 @@ from xrano.errors import ConfigError, UnknownNameError
 OUTPUTS = ("logit", "log_softmax", "probability")
 """Which number of a class is explained."""
 
+PRECISIONS = ("32", "bf16")
+"""Forward passes in float32, or in bfloat16 where it is safe; sums are float32 either way."""
+
+DEVICES = ("", "cpu", "cuda")
+"""Where the network runs; empty for where it lies."""
+
 OCCLUDED = ("pair", "visit", "channel")
 """What is hidden at once: a place in both scans, in one of them, or in one channel."""
 
@@ -20,7 +26,8 @@ class AttributionSettings:
 
     ``layer``: module of class activation maps, or ``auto`` (the network's own coarsest),
     ``coarse``, ``middle``, ``fine``, ``all``; several are joined by commas. ``n_steps``: points of
-    integrated gradients. ``memory_gb``: what the graph of one chunk of points may take.
+    integrated gradients. ``memory_gb``: what the graph of one chunk of points may take; if one
+    point does not fit, activations are computed again where the network offers it.
     ``output``: a name in :data:`OUTPUTS`. ``tolerance``: stop rule of integrated gradients, as a
     share of the largest change of any output; fixed ``n_steps`` if not given. ``max_steps``: where
     that rule gives up. ``n_samples``: draws of SmoothGrad and GradientSHAP. ``noise``: SmoothGrad's
@@ -28,10 +35,13 @@ class AttributionSettings:
     deviation of the baseline ``blurred``, in voxels. ``block``: edge of an occluded block, in
     voxels. ``supervoxels``: about how many. ``occlude``: a name in :data:`OCCLUDED`.
     ``permutations``: orders that Shapley values of more than eight players are sampled from.
+    ``chunk``: most points, or scans with a part hidden, that run at once; what fits and is fastest
+    if not given. ``precision``: a name in :data:`PRECISIONS`. ``device``: a name in
+    :data:`DEVICES`.
 
     Raises:
         ConfigError: for a number out of its range.
-        UnknownNameError: for an unknown output or way to occlude.
+        UnknownNameError: for an unknown output, way to occlude, precision or device.
     """
 
     layer: str | None = None
@@ -48,6 +58,9 @@ class AttributionSettings:
     supervoxels: int = 200
     occlude: str = "pair"
     permutations: int = 64
+    chunk: int | None = None
+    precision: str = "32"
+    device: str = ""
 
     def __post_init__(self) -> None:
         if self.n_steps < 1 or not 0 < self.memory_gb < math.inf:
@@ -58,16 +71,21 @@ class AttributionSettings:
             raise ConfigError(f"tolerance > 0 is needed, got {self.tolerance}")
         if self.max_steps < 3:
             raise ConfigError(f"max_steps ≥ 3 are needed, got {self.max_steps}")
-        for name in ("n_samples", "block", "supervoxels", "permutations"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} ≥ 1 is needed, got {getattr(self, name)}")
+        for name in ("n_samples", "block", "supervoxels", "permutations", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} ≥ 1 is needed, got {value}")
         for name in ("noise", "blur"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} ≥ 0 is needed, got {getattr(self, name)}")
-        if self.output not in OUTPUTS:
-            raise UnknownNameError("output", self.output, OUTPUTS)
-        if self.occlude not in OCCLUDED:
-            raise UnknownNameError("way to occlude", self.occlude, OCCLUDED)
+        for kind, name, known in (
+            ("output", self.output, OUTPUTS),
+            ("way to occlude", self.occlude, OCCLUDED),
+            ("precision", self.precision, PRECISIONS),
+            ("device", self.device, DEVICES),
+        ):
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
 
     @property
     def memory_bytes(self) -> float:

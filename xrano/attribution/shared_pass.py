@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from xrano.attribution.method_spec import CamFunction
-from xrano.attribution.model_state import run
+from xrano.attribution.model_state import accumulating, run
 from xrano.attribution.targets import Objective, TargetLike
 from xrano.errors import ModelError
 
@@ -68,7 +68,7 @@ def shared_pass(
     """
     leaf = inputs.detach().clone().requires_grad_(by_input)
     captured: dict[str, list[Tensor]] = {use.name: [] for use in layers}
-    handles = [_capture(use.module, captured[use.name]) for use in layers]
+    handles = [capture(use.module, captured[use.name]) for use in layers]
     try:
         logits = run(model, leaf)
     finally:
@@ -87,16 +87,23 @@ def shared_pass(
         if by_input:
             by_inputs[target] = next(remaining)[0]
         for use in layers:
-            features = [tensor.detach() for tensor in captured[use.name]]
-            slopes = [next(remaining) for _ in features]
+            wide = accumulating(leaf.dtype)
+            features = [tensor.detach().to(wide) for tensor in captured[use.name]]
+            slopes = [next(remaining).to(wide) for _ in features]
             # At once, so that a fine layer's gradients are held for one target only.
             for cam in use.cams:
                 cams[cam, use.name, target] = cam(features, slopes)[None]
     return SharedPass(logits.detach(), objective, by_inputs, cams)
 
 
-def _capture(module: nn.Module, kept: list[Tensor]) -> RemovableHandle:
-    def capture(_module: nn.Module, _args: object, output: object) -> Tensor:
+def capture(module: nn.Module, kept: list[Tensor]) -> RemovableHandle:
+    """Note what a module gives in each forward; if it depends on no leaf yet, it becomes one.
+
+    Raises, while the network runs:
+        ModelError: if it is not ``(batch, feature, a, b, c)``.
+    """
+
+    def note(_module: nn.Module, _args: object, output: object) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 5:
             found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ModelError(
@@ -109,7 +116,7 @@ def _capture(module: nn.Module, kept: list[Tensor]) -> RemovableHandle:
         # What follows may work in place (ReLU): it gets a copy, the captured tensor stays.
         return output.clone()
 
-    return module.register_forward_hook(capture)
+    return module.register_forward_hook(note)
 
 
 def _check_runs(use: LayerUse, runs: int) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from xrano.attribution.method_spec import Attribution, MethodSpec, Passes, Question
-from xrano.attribution.point_gradients import accumulating, per_point, sum_gradients
+from xrano.attribution.model_state import accumulating
+from xrano.attribution.point_gradients import per_point, sum_gradients
 
 if TYPE_CHECKING:
     from xrano.attribution.requests import MethodRequest
@@ -31,6 +32,7 @@ def smoothgrad(work: Work, request: MethodRequest) -> list[Attribution]:
         make,
         settings.n_samples,
         memory_bytes=settings.memory_bytes,
+        at_once=work.at_once,
     )
     said = {"noise_deviation": deviation}
     return [
@@ -65,5 +67,6 @@ SPEC = MethodSpec(
     captum="NoiseTunnel",
     settings=("n_samples", "noise", "seed", "memory_gb"),
     stochastic=True,
+    graphs=1,
     passes=_passes,
 )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xrano.attribution.baselines import make_baseline
+from xrano.attribution.memory import most_points
 from xrano.attribution.method_spec import Attribution, CamFunction
 from xrano.attribution.model_state import run
 from xrano.attribution.placement import Place
@@ -49,7 +50,8 @@ class Work:
     """One pair being explained.
 
     ``references``: baselines of the data set; ``regions``: what a method that hides regions needs;
-    ``place_of``: where a layer's cells lie, ``None`` if nobody knows.
+    ``place_of``: where a layer's cells lie, ``None`` if nobody knows; ``recompute``: whether
+    activations are computed again in backward passes.
     """
 
     model: nn.Module
@@ -62,6 +64,7 @@ class Work:
     references: Mapping[str, Tensor]
     regions: Regions | None
     place_of: PlaceOf | None
+    recompute: bool = False
     _guided: dict[TargetLike, Tensor] = field(default_factory=dict)
     _logits: dict[str, Tensor] = field(default_factory=dict)
 
@@ -80,6 +83,15 @@ class Work:
         """Voxels of the scans."""
         i, j, k = self.inputs.shape[2:]
         return i, j, k
+
+    @property
+    def at_once(self) -> int:
+        """Most points of a chunk."""
+        if self.recompute:
+            # Chosen because one point alone is too much to keep.
+            return 1
+        chunk = self.settings.chunk
+        return chunk if chunk is not None else most_points(self.inputs.device)
 
     def baseline(self, name: str) -> Tensor:
         """A reference input by name, as :func:`~xrano.attribution.baselines.make_baseline`."""

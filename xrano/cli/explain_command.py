@@ -27,7 +27,9 @@ def run(
     layer: str | None = None,
     n_steps: int = 16,
     tolerance: float | None = None,
-    memory: str = "2GB",
+    memory: str = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["32", "bf16"] = "32",
     output: Literal["logit", "log_softmax", "probability"] = "logit",
     seed: int = 0,
     n_samples: int = 25,
@@ -59,7 +61,10 @@ def run(
         layer: for class activation maps: a module's name, auto, coarse, middle, fine or all.
         n_steps: points of integrated gradients.
         tolerance: double those points until the map sums to the change up to this share of it.
-        memory: for one chunk of passes, such as 8GB.
+        memory: for one chunk of passes, such as 8GB: 2GB on a processor if not given, on a GPU most
+            of its own. If one pass does not fit, activations are computed again.
+        device: a GPU if there is one, or by name; of several each process takes its own.
+        precision: of forward passes: 32, or bf16 (about half the memory on a GPU, rougher maps).
         output: the number that is explained.
         seed: of methods that draw.
         n_samples: draws of smoothgrad and gradient_shap.
@@ -76,6 +81,7 @@ def run(
             own millimetres; the network's first, and a panel on the store's grid, if not given.
         store: where the prepared store is now, if it was moved.
     """
+    from xrano.attribution.devices import choose_device, usual_gigabytes
     from xrano.attribution.methods import AttributionSettings
     from xrano.cli.memory_size import gigabytes
     from xrano.errors import ConfigError, UnknownNameError
@@ -89,17 +95,20 @@ def run(
     opened = open_run(run_dir, store=store)
     if background and background not in opened.layout.sequences:
         raise UnknownNameError("sequence", background, opened.layout.sequences)
+    place = choose_device(device)
     settings = AttributionSettings(
         layer=layer,
         n_steps=n_steps,
         tolerance=tolerance,
-        memory_gb=gigabytes(memory),
+        memory_gb=usual_gigabytes(place) if memory == "auto" else gigabytes(memory),
         output=output,
         seed=seed,
         n_samples=n_samples,
         block=block,
         supervoxels=supervoxels,
         occlude=occlude,
+        precision=precision,
+        device=place,
     )
     if plan:
         _tell_plan(opened, pair, all, methods, target, settings)

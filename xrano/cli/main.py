@@ -31,6 +31,8 @@ COMMANDS = {
     "layers": "score class activation maps of every layer",
     "explain": "draw and save attribution maps of pairs",
     "score": "score maps against the segmentations, above chance",
+    "faithfulness": "test whether maps tell the truth about the network",
+    "audit": "ask which scores tell models that cheat, and where a run lies among them",
 }
 """Command to what it does; the module of each is ``xrano.cli.NAME_command``."""
 
@@ -46,6 +48,7 @@ POSITIONALS = {
     "layers": ("run_dir",),
     "explain": ("run_dir",),
     "score": ("run_dir",),
+    "faithfulness": ("run_dir",),
 }
 """Arguments that need no option name: what the command before has written."""
 
@@ -62,6 +65,10 @@ LISTS = (
     "--shape",
     "--models",
     "--arms",
+    "--tests",
+    "--seed_runs",
+    "--kinds",
+    "--cohorts",
 )
 """Options that take several values, separated by blanks."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 EXAMPLE = "xrano score runs/first --out scores   (or of saved maps: add  --maps explained/maps)"
 POSITIONAL_HELP = "folder that xrano train or xrano demo wrote"
@@ -18,8 +19,13 @@ def run(
     layer: str | None = None,
     n_steps: int = 16,
     memory_gb: float = 2.0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["32", "bf16"] = "32",
     n_resamples: int = 2000,
     nulls: str = "primary",
+    surrogates: int = 0,
+    tuned_dice: bool = False,
+    resample: bool = False,
     shard: str = "",
     store: Path | None = None,
 ) -> None:
@@ -30,7 +36,9 @@ def run(
 
     Args:
         run_dir: the run.
-        out: folder for scores.csv, summary.csv and the figure.
+        out: folder for scores.csv, the tables beside it, report.json and the figure; scores and
+            nulls are also written as .parquet where pyarrow is installed (pip install
+            'xrano[parquet]'), as CSV alone where it is not.
         maps: folder of saved maps.
         methods: saliency, gradcam, ig (ig:zero, ig:brain_mean, ig:prior).
         copies: random-weight copies of the network, the reference for the gain.
@@ -38,43 +46,50 @@ def run(
         layer: module for Grad-CAM; the network's coarsest if not given.
         n_steps: points of integrated gradients.
         memory_gb: memory for one chunk of them.
+        device: auto takes a GPU where there is one.
+        precision: bf16 runs the network in bfloat16; sums stay in float32.
         n_resamples: resamples of patients behind each 95 % interval.
         nulls: which masks are moved through the brain for the placement null: primary, all, none.
+        surrogates: how many maps as smooth as it, that know nothing of the tumour, each map of the
+            network is also compared with in the primary region; none if 0, with a p from 19 on;
+            some seconds each at 1 mm.
+        tuned_dice: add Dice at a threshold that maps of training pairs of the fold chose.
+        resample: with --maps, carry maps on another grid than the masks over to it; refused if not
+            given.
         shard: i/n: explain and score the i-th of n parts only; in a job of several (torchrun,
             SLURM) its own. Then run once without.
         store: where the prepared store is now, if it was moved.
     """
+    from xrano.attribution.devices import choose_device
     from xrano.attribution.methods import AttributionSettings
     from xrano.cli.terminal import bar
     from xrano.evaluation.text import rule_note
     from xrano.experiments.clinical_run import format_clinical, score_clinical
-    from xrano.experiments.cohort import CohortSettings, score_cohort
-    from xrano.experiments.saved_maps import score_saved_maps
+    from xrano.experiments.cohort import CohortSettings
     from xrano.experiments.scored_pair import null_regions
-    from xrano.experiments.shards import shard_of
     from xrano.experiments.summary_files import write_summary, written_notes
     from xrano.scoring.summary_text import format_primary, unlabelled_note
     from xrano.training.run import open_run
 
     opened = open_run(run_dir, store=store)
-    attribution = AttributionSettings(layer, n_steps, memory_gb)
-    if maps is not None:
-        table = score_saved_maps(
-            opened, maps, out, reduction=reduction, nulls=null_regions(nulls), progress=bar
-        )
+    attribution = AttributionSettings(
+        layer, n_steps, memory_gb, device=choose_device(device), precision=precision
+    )
+    settings = CohortSettings(
+        methods=tuple(methods),
+        copies=copies,
+        reduction=reduction,
+        nulls=null_regions(nulls),
+        surrogates=surrogates,
+        tuned_dice=tuned_dice,
+        attribution=attribution,
+    )
+    if maps is None:
+        table = _score_held_out(opened, out, settings, shard, resample=resample)
     else:
-        settings = CohortSettings(
-            methods=tuple(methods),
-            copies=copies,
-            reduction=reduction,
-            nulls=null_regions(nulls),
-            attribution=attribution,
-        )
-        part = shard_of(shard)
-        table = score_cohort(opened, out, settings, shard=part, progress=bar)
-        if part is not None:
-            print(f"part {part[0]} of {part[1]} is scored; after all parts run once without shard")
-            return
+        table = _score_saved(opened, maps, out, settings, resample=resample)
+    if table is None:
+        return
     summary = write_summary(table, out, n_resamples=n_resamples)
     print(format_primary(summary))
     for note in (*written_notes(out), opened.leak_note, unlabelled_note(table), rule_note(table)):
@@ -87,3 +102,43 @@ def run(
         print(format_clinical(shares))
     beside = "summary and figure beside them" if len(summary) else "no summary: see above"
     print(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")
+
+
+def _score_held_out(opened: Any, out: Path, settings: Any, shard: str, *, resample: bool) -> Any:
+    """The table, or ``None`` after one part of several."""
+    from xrano.cli.terminal import bar
+    from xrano.errors import ConfigError
+    from xrano.experiments.cohort import score_cohort
+    from xrano.experiments.score_plan import describe_scoring
+    from xrano.experiments.shards import shard_of
+
+    if resample:
+        raise ConfigError("--resample is of saved maps: give --maps, or leave it out")
+    part = shard_of(shard)
+    print(describe_scoring(opened, out, settings, shard=part), flush=True)
+    table = score_cohort(opened, out, settings, shard=part, progress=bar)
+    if part is None:
+        return table
+    print(f"part {part[0]} of {part[1]} is scored; after all parts run once without shard")
+    return None
+
+
+def _score_saved(opened: Any, maps: Path, out: Path, settings: Any, *, resample: bool) -> Any:
+    from xrano.cli.terminal import bar
+    from xrano.errors import ConfigError
+    from xrano.experiments.saved_maps import score_saved_maps
+    from xrano.experiments.score_plan import describe_saved
+
+    if settings.tuned_dice:
+        raise ConfigError("--tuned-dice explains training pairs by the run: leave --maps out")
+    print(describe_saved(opened, maps, out, settings.scoring()), flush=True)
+    return score_saved_maps(
+        opened,
+        maps,
+        out,
+        reduction=settings.reduction,
+        nulls=settings.nulls,
+        surrogates=settings.surrogates,
+        resample=resample,
+        progress=bar,
+    )

@@ -9,44 +9,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from xrano.atomic_files import write_text
 from xrano.attribution.methods import AttributionSettings
+from xrano.data.agreement import with_agreement
 from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.data.tissue_priors import store_priors
 from xrano.errors import ConfigError
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
 from xrano.experiments.explained_cohort import held_out
 from xrano.experiments.explained_pairs import explainers_by_fold, fold_data
+from xrano.experiments.score_parts import read_part, write_part
 from xrano.experiments.scored_pair import (
+    Beside,
+    MapScoring,
     NullRegions,
     PairScores,
-    lesions_of,
-    mask_rows,
-    null_regions,
-    reference_maps,
-    score_maps,
+    score_pair,
     scores_of,
     write_tables,
 )
+from xrano.experiments.scored_run import write_settings
 from xrano.experiments.shards import Shard, of_shard
+from xrano.experiments.tuned_thresholds import TUNING_PAIRS, tuned_thresholds
 from xrano.explain import Explainer
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.scoring.pair_masks import PairMasks, pair_masks
 from xrano.scoring.rows import default_rectification, score_map
 from xrano.scoring.shuffle import CohortMasks
+from xrano.scoring.tuned_dice import TunedThresholds
 from xrano.training.random_copies import random_copy
 from xrano.training.run import Run
 
-_FORMAT = 2
+_FORMAT = 5
 """Of the parts: files of another are made anew."""
 
 
@@ -56,7 +57,8 @@ class CohortSettings:
 
     ``methods``: with baselines; ``target``: as in :data:`xrano.explain.TARGET_CHOICES`;
     ``copies``: random-weight copies of the network; ``reduction``: of channels; ``nulls``: the
-    masks that are moved through the brain, ``primary``, ``all`` or ``none``.
+    masks that are moved through the brain, ``primary``, ``all`` or ``none``; ``surrogates``: of
+    each map, as smooth as it is; ``tuned_dice``: whether a threshold is tuned on training pairs.
     """
 
     methods: tuple[str, ...] = ("saliency", "gradcam", "ig:zero", "ig:prior")
@@ -64,12 +66,18 @@ class CohortSettings:
     copies: int = 3
     reduction: str = "sum"
     nulls: NullRegions = "primary"
+    surrogates: int = 0
+    tuned_dice: bool = False
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
 
     def __post_init__(self) -> None:
         if self.copies < 0:
             raise ConfigError(f"copies ≥ 0 are needed, got {self.copies}")
-        null_regions(self.nulls)
+        self.scoring()
+
+    def scoring(self) -> MapScoring:
+        """How each map is scored."""
+        return MapScoring(self.reduction, self.nulls, self.surrogates)
 
 
 def score_cohort(
@@ -104,25 +112,30 @@ def score_cohort(
     everyone = held_out(run)
     records = of_shard(everyone, shard)
     explainers = _explainers(run, records, settings)
-    cohort = cohort_masks(run.store, everyone)
-    training: dict[int, TrainingMasks] = {}
+    beside = _BesideFolds(run, cohort_masks(run.store, everyone), settings, out, progress)
     scores = PairScores()
     for record in progress(records, "explaining and scoring"):
         fold = run.fold_of(record)
         trained, copies = explainers[fold]
         pair = load_pair(run.store, record, run.layout)
         part = out / "parts" / f"{pair.pair_id}.json"
-        key = _key(settings, pair, trained, copies, cohort)
-        found = _read_part(part, key)
+        thresholds = beside.thresholds(fold, trained)
+        key = _key(settings, pair, (trained, *copies), beside.cohort, thresholds)
+        found = read_part(part, key)
         if found is None:
-            if fold not in training:
-                training[fold] = TrainingMasks(run, fold, cohort.source)
-            beside = _Beside(cohort, training[fold].mean(pair.patient_id), run.config.model.stem)
-            found = _score_pair(pair, trained, copies, settings, beside)
-            # Not indented: the indenting encoder took a twelfth of the time of a pair.
-            write_text(part, json.dumps({"key": key, **vars(found)}, allow_nan=False))
+            found = score_pair(
+                pair,
+                masks_of(pair),
+                _maps_of(pair, trained, copies, settings.target),
+                beside.of(pair, fold, thresholds),
+                settings.scoring(),
+            )
+            write_part(part, key, found)
         scores.add(found)
-    return scores_of(scores) if shard is not None else write_tables(scores, cohort, out)
+    if shard is not None:
+        return scores_of(scores)
+    write_settings(run, _asked(settings), out)
+    return write_tables(scores, beside.cohort, out)
 
 
 def _explainers(
@@ -147,44 +160,59 @@ def _explainers(
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Beside:
-    """What a pair is compared with beyond itself."""
+class _BesideFolds:
+    """What pairs are compared with beyond themselves, found once a fold and when needed."""
 
-    cohort: CohortMasks
-    training_mask: NDArray[np.float32] | None
-    stem: str
+    def __init__(
+        self, run: Run, cohort: CohortMasks, settings: CohortSettings, out: Path, bar: Progress
+    ) -> None:
+        self.cohort, self.priors = cohort, store_priors(run.store)
+        self._run, self._settings, self._out, self._bar = run, settings, out, bar
+        self._masks: dict[int, TrainingMasks] = {}
+        self._thresholds: dict[int, TunedThresholds] = {}
+
+    def of(self, pair: PairVolumes, fold: int, thresholds: TunedThresholds | None) -> Beside:
+        if fold not in self._masks:
+            self._masks[fold] = TrainingMasks(self._run, fold, self.cohort.source)
+        mean = self._masks[fold].mean(pair.patient_id)
+        stem = self._run.config.model.stem
+        return Beside(self.cohort, mean, stem, thresholds, self.priors)
+
+    def thresholds(self, fold: int, trained: Explainer) -> TunedThresholds | None:
+        if not self._settings.tuned_dice:
+            return None
+        if fold not in self._thresholds:
+            self._thresholds[fold] = tuned_thresholds(
+                self._run,
+                fold,
+                trained,
+                self._out,
+                target=self._settings.target,
+                reduction=self._settings.reduction,
+                settings=self._settings.attribution,
+                progress=self._bar,
+            )
+        return self._thresholds[fold]
 
 
-def _score_pair(
-    pair: PairVolumes,
-    trained: Explainer,
-    copies: Sequence[Explainer],
-    settings: CohortSettings,
-    beside: _Beside,
-) -> PairScores:
-    masks = masks_of(pair)
-    explanation = trained.explain(pair, settings.target)
-    maps: list[AttributionMap] = [*explanation.maps]
+def _maps_of(
+    pair: PairVolumes, trained: Explainer, copies: Sequence[Explainer], target: str
+) -> Iterator[AttributionMap]:
+    """The maps of the trained network, then of its copies, for one network at a time."""
+    explanation = trained.explain(pair, target)
+    yield from explanation.maps
+    said = {"predicted": explanation.predicted, "target_choice": target}
+    # The class that the trained network predicted, whatever the copy would say.
+    chosen = explanation.predicted if target == "predicted" else target
+    # Its maps are done with before others are made: at 1 mm they are some gigabytes.
+    del explanation
     for copy in copies:
-        said = {"predicted": explanation.predicted, "target_choice": settings.target}
-        # The class that the trained network predicted, whatever the copy would say.
-        target = explanation.predicted if settings.target == "predicted" else settings.target
-        maps += copy.explain(pair, target, meta=said).maps
-    meta = explanation.maps[0].meta
-    maps += reference_maps(pair, settings.methods, meta, beside.training_mask)
-    found = score_maps(
-        pair,
-        masks,
-        maps,
-        beside.cohort,
-        reduction=settings.reduction,
-        stem=beside.stem,
-        nulls=settings.nulls,
-    )
-    found.rows += mask_rows(explanation.maps, masks, reduction=settings.reduction)
-    found.add(lesions_of(pair, masks))
-    return found
+        yield from copy.explain(pair, chosen, meta=said).maps
+
+
+def _asked(settings: CohortSettings) -> dict[str, Any]:
+    """The settings as JSON, with what a threshold was tuned on."""
+    return {**asdict(settings), "tuning_pairs": TUNING_PAIRS if settings.tuned_dice else 0}
 
 
 def score_one(
@@ -202,39 +230,28 @@ def score_one(
 
 
 def masks_of(pair: PairVolumes) -> PairMasks:
-    """The masks that maps of a pair are scored against."""
-    return pair_masks(pair.grid, pair.brain, pair.segmentations, pair_id=pair.pair_id)
+    """The masks that maps of a pair are scored against, those where all segmentations agree too."""
+    segmentations = with_agreement(pair.segmentations)
+    return pair_masks(pair.grid, pair.brain, segmentations, pair_id=pair.pair_id)
 
 
 def _key(
     settings: CohortSettings,
     pair: PairVolumes,
-    trained: Explainer,
-    copies: Sequence[Explainer],
+    explainers: Sequence[Explainer],
     cohort: CohortMasks,
+    thresholds: TunedThresholds | None,
 ) -> str:
-    weights = [explainer.weights_sha256 for explainer in (trained, *copies)]
     text = json.dumps(
         [
             _FORMAT,
             asdict(settings),
             pair.content_hash(),
-            trained.clinical_vector(pair),
-            weights,
+            explainers[0].clinical_vector(pair),
+            [explainer.weights_sha256 for explainer in explainers],
             cohort.digest(),
+            None if thresholds is None else thresholds.to_json(),
         ],
         sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read_part(part: Path, key: str) -> PairScores | None:
-    if not part.is_file():
-        return None
-    try:
-        content = json.loads(part.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
-    if content.pop("key", "") != key:
-        return None
-    return PairScores(**content)

@@ -25,7 +25,7 @@ def describe_explaining(
     """Passes, memory and time of some pairs, in words.
 
     One forward and one backward pass are run on a scan of noise to measure them; reading and
-    writing are not in the time.
+    writing are not in the time. A budget that no pass fits is told, and nothing is measured.
 
     Args:
         run: a trained run.
@@ -41,11 +41,14 @@ def describe_explaining(
     explainer = next(iter(explainers_by_fold(run, pairs[:1], methods, settings).values()))
     shape = run.store.grid.shape
     plan = explainer.plan(shape, target, regions=MOST_PARTS)
+    heading = f"{len(pairs)} pairs by {', '.join(explainer.methods)}, target {target}"
+    if not plan.fits:
+        return f"{heading}\n{plan.text()}"
     forward, backward = explainer.pass_seconds(shape)
     seconds = plan.seconds(forward, backward)
     return "\n".join(
         [
-            f"{len(pairs)} pairs by {', '.join(explainer.methods)}, target {target}",
+            heading,
             plan.text(),
             f"time: about {minutes(seconds)} a pair with {torch.get_num_threads()} threads "
             f"({minutes(forward)} a forward, {minutes(backward)} a backward), "

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from xrano.explain import Explainer
 from xrano.map_files import Storage, sidecar_path
 from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.progress import Progress, quiet
+from xrano.training.prefetch import prefetched
 from xrano.training.run import Run
 
 Kept = Literal["none", "reduced", "full"]
@@ -94,8 +95,11 @@ def explain_cohort(
         remove_leftovers(out)
         explainers = _Explainers(run, request)
         made = found = 0
-        for record in progress(pairs, "explaining"):
-            now, there = _explain_pair(run, record, explainers, out, request)
+        loaded = (load_pair(run.store, record, run.layout) for record in pairs)
+        # On a processor the thread that reads would take from those that compute.
+        ahead = prefetched(loaded, ahead=request.settings.device == "cuda")
+        for record, pair in zip(progress(pairs, "explaining"), ahead, strict=True):
+            now, there = _explain_pair(run, record, pair, explainers, out, request)
             made, found = made + now, found + there
     return ExplainedCohort(len(pairs), made, found)
 
@@ -143,13 +147,13 @@ class _Explainers:
 def _explain_pair(
     run: Run,
     record: Mapping[str, Any],
+    pair: PairVolumes,
     explainers: _Explainers,
     out: Path,
     request: CohortRequest,
 ) -> tuple[int, int]:
     """How many units of a pair were made, and how many were there."""
     labels = request.labels()
-    pair = load_pair(run.store, record, run.layout)
     key = _key_of(pair, explainers.of(record, labels), request)
     folder = out / "units" / pair.pair_id
     missing = [name for name in labels if not _is_whole(folder, name, key(name), out)]
@@ -181,7 +185,7 @@ def _key_of(
         "maps": request.maps,
         "scan": request.scan,
         "storage": request.storage,
-        "settings": asdict(request.settings),
+        "settings": explainer.settings,
         "weights_sha256": explainer.weights_sha256,
         "pair_sha256": pair.content_hash(),
         "clinical": explainer.clinical_vector(pair),

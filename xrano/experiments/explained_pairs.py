@@ -165,7 +165,7 @@ def write_explanation(
     asked = {
         "methods": list(explainer.methods),
         "target": target,
-        "settings": asdict(settings),
+        "settings": {**asdict(settings), "device": explainer.settings["device"]},
         "weights_sha256": explainer.weights_sha256,
         "pair_sha256": pair.content_hash(),
         "clinical": explainer.clinical_vector(pair),

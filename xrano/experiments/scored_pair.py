@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from xrano.atomic_files import write_text
-from xrano.attribution.baselines import BASELINES, make_baseline
-from xrano.attribution.requests import MethodRequest
-from xrano.channels import Timepoint
 from xrano.data.pair_volumes import PairVolumes
-from xrano.errors import UnknownNameError
+from xrano.data.tissue_priors import TissuePriors
+from xrano.errors import ConfigError, UnknownNameError
+from xrano.experiments.pair_references import MapsNoted, mask_rows, on_cells, reference_maps
 from xrano.maps import AttributionMap
 from xrano.metrics.catalogue import METRICS
-from xrano.scoring.lesion_table import LESION_COLUMNS, lesion_rows
-from xrano.scoring.null_table import null_table, placement_rows, random_weights_rows, write_nulls
-from xrano.scoring.pair_masks import PairMasks
-from xrano.scoring.reference_maps import (
-    CHANGE,
-    centre_map,
-    change_map,
-    edges_map,
-    enhancement_map,
-    input_difference_map,
-    resolution_rows,
-    training_mask_map,
-    uniform_map,
-)
+from xrano.scoring.accounting_table import PairParts, accounting_rows, pair_parts
+from xrano.scoring.lesion_table import lesion_rows
+from xrano.scoring.null_table import placement_rows, random_weights_rows
+from xrano.scoring.pair_masks import Cell, PairMasks
+from xrano.scoring.reference_maps import CHANGE
 from xrano.scoring.rows import (
+    SeenMap,
     all_lesions,
     default_rectification,
     primary_cell,
@@ -43,9 +32,11 @@ from xrano.scoring.rows import (
     score_seen,
     see_map,
 )
-from xrano.scoring.score_table import score_table, write_scores
-from xrano.scoring.shares import SHARE_COLUMNS, share_rows
+from xrano.scoring.shares import share_rows
 from xrano.scoring.shuffle import CohortMasks, crossed_row, shuffle_primary
+from xrano.scoring.surrogate_null import surrogate_rows
+from xrano.scoring.tables import TABLES, table_of, write_table
+from xrano.scoring.tuned_dice import TunedThresholds, tuned_dice_rows
 
 NullRegions = Literal["primary", "all", "none"]
 """Which masks are moved through the brain for the placement null."""
@@ -63,15 +54,58 @@ def null_regions(name: str) -> NullRegions:
     raise UnknownNameError("null regions", name, get_args(NullRegions))
 
 
+@dataclass(frozen=True)
+class MapScoring:
+    """How each map is scored.
+
+    Attributes:
+        reduction: of channels.
+        nulls: the masks that are moved through the brain.
+        surrogates: of each of the network's own maps, against the primary region.
+    """
+
+    reduction: str = "sum"
+    nulls: NullRegions = "primary"
+    surrogates: int = 0
+
+    def __post_init__(self) -> None:
+        null_regions(self.nulls)
+        if self.surrogates < 0:
+            raise ConfigError(f"surrogates ≥ 0 are needed, got {self.surrogates}")
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a pair is compared with beyond itself.
+
+    Attributes:
+        cohort: masks of all patients.
+        training_mask: (i, j, k) mean mask of training pairs, ``None`` if there is none.
+        stem: how the network takes the scans.
+        thresholds: tuned on training pairs, where asked for.
+        priors: of grey and white matter, ``None`` if the store does not lie in their world.
+    """
+
+    cohort: CohortMasks
+    training_mask: NDArray[np.float32] | None
+    stem: str
+    thresholds: TunedThresholds | None = None
+    priors: TissuePriors | None = None
+
+
 @dataclass
 class PairScores:
-    """Rows of every table, by name: JSON values, undefined numbers ``None``."""
+    """Rows by the table that they go to: JSON values, undefined numbers ``None``.
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    ``crossed`` goes to no table: it is each map against every patient's mask, for the shuffle.
+    """
+
+    scores: list[dict[str, Any]] = field(default_factory=list)
     nulls: list[dict[str, Any]] = field(default_factory=list)
     shares: list[dict[str, Any]] = field(default_factory=list)
-    crossed: list[dict[str, Any]] = field(default_factory=list)
     lesions: list[dict[str, Any]] = field(default_factory=list)
+    accounting: list[dict[str, Any]] = field(default_factory=list)
+    crossed: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, other: PairScores) -> None:
         """Append another pair's, or another map's."""
@@ -79,135 +113,131 @@ class PairScores:
             getattr(self, name).extend(rows)
 
 
+def score_pair(
+    pair: PairVolumes,
+    masks: PairMasks,
+    maps: Iterable[AttributionMap],
+    beside: Beside,
+    how: MapScoring,
+) -> PairScores:
+    """Everything of one pair: its maps, the maps that need no network, its masks and lesions.
+
+    Args:
+        pair: the pair.
+        masks: of the pair.
+        maps: the network's own and those of its copies; held in memory one at a time.
+        beside: what else the pair is compared with.
+        how: what is scored of each map.
+
+    Raises:
+        GridMismatchError: if a map belongs to another pair.
+        ManifestError: if a map's sidecar lacks what a row needs.
+        UnknownNameError: for an unknown reduction.
+    """
+    noted = MapsNoted()
+    parts = pair_parts(masks.grid, masks.domain, pair.segmentations, beside.priors)
+    found = score_maps(pair, masks, noted.passing(maps), beside, how, parts)
+    references = reference_maps(pair, noted.baselines, noted.meta, beside.training_mask)
+    found.add(score_maps(pair, masks, references, beside, how, parts))
+    beyond = PairScores(
+        scores=mask_rows(noted.cams, masks, reduction=how.reduction),
+        lesions=lesion_rows(masks, pair.patient_id),
+    )
+    found.add(_plain(beyond))
+    return found
+
+
 def score_maps(
     pair: PairVolumes,
     masks: PairMasks,
     maps: Iterable[AttributionMap],
-    cohort: CohortMasks,
-    *,
-    reduction: str,
-    stem: str,
-    nulls: NullRegions = "primary",
+    beside: Beside,
+    how: MapScoring,
+    parts: PairParts | None = None,
 ) -> PairScores:
     """Score the maps of one pair by their default rectification.
 
     Maps of the network itself and ``change`` are scored against everything. Random-weight copies
     and the other reference maps only against what they are compared in: the union of both scans'
-    core and whole tumour.
+    core and whole tumour. All are accounted for in the parts of the pair, if these are given.
+    Arguments and errors as :func:`score_pair`.
     """
     found = PairScores()
     for item in maps:
-        seen = see_map(item, masks, rectification=default_rectification(item), reduction=reduction)
-        weights, reference = seen.facts["weights"], seen.facts["weights"] == "none"
-        copy = weights.startswith("random")
-        if copy:
-            found.rows += score_seen(seen, masks, metrics=METRICS, chosen=reference_cell)
-            continue
-        if reference and seen.facts["method"] != CHANGE:
-            found.rows += score_seen(seen, masks, chosen=reference_cell)
+        rectification = default_rectification(item)
+        seen = see_map(item, masks, rectification=rectification, reduction=how.reduction)
+        weights = seen.facts["weights"]
+        if weights.startswith("random"):
+            of_map = PairScores(score_seen(seen, masks, metrics=METRICS, chosen=reference_cell))
+        elif weights == "none" and seen.facts["method"] != CHANGE:
+            of_map = PairScores(score_seen(seen, masks, chosen=reference_cell))
         else:
-            found.rows += score_seen(seen, masks)
             # A map that was saved on a scan of its own is carried back to the brain's grid.
             here = item if item.grid.matches(pair.grid) else item.resample_to(pair.grid)
-            found.shares += share_rows(here, pair.brain, pair.layout, stem=stem)
-        if nulls != "none":
-            chosen = primary_cell if nulls == "primary" or reference else all_lesions
-            found.nulls += placement_rows(seen, masks, chosen=chosen)
-        crossed = crossed_row(seen, cohort)
-        found.crossed += [crossed] if crossed is not None else []
+            shares = share_rows(here, pair.brain, pair.layout, stem=beside.stem)
+            of_map = PairScores(score_seen(seen, masks), shares=shares)
+        if not weights.startswith("random"):
+            of_map.add(_nulls_of(seen, masks, how))
+            crossed = crossed_row(seen, beside.cohort)
+            of_map.crossed += [crossed] if crossed is not None else []
+            if beside.thresholds is not None and weights != "none":
+                of_map.scores += tuned_dice_rows(seen, masks, beside.thresholds)
+        if not on_cells(item) and not item.grid.matches(pair.grid):
+            of_map.scores = [{**row, "resampled": True} for row in of_map.scores]
+        if parts is not None:
+            of_map.accounting = accounting_rows(seen, parts)
+        found.add(of_map)
     return _plain(found)
 
 
-def reference_maps(
-    pair: PairVolumes,
-    methods: Sequence[str],
-    meta: Mapping[str, Any],
-    training_mask: NDArray[np.float32] | None,
-) -> list[AttributionMap]:
-    """The maps of a pair that need no network: see :mod:`xrano.scoring.reference_maps`."""
-    half, grid = len(pair.layout.sequences), pair.grid
-    prior, current = pair.inputs[:half], pair.inputs[half:]
-    found = [
-        change_map(prior, current, grid, meta),
-        uniform_map(grid, meta),
-        centre_map(pair.brain, grid, meta),
-        edges_map(current, grid, meta),
-    ]
-    requested = dict.fromkeys(MethodRequest.parse(method).baseline for method in methods)
-    brain = torch.from_numpy(pair.brain)
-    for name in requested:
-        # |x − x′| of the prior scan is the change; baselines of a data set are not at hand.
-        if name in BASELINES and name != "prior":
-            inputs = torch.from_numpy(pair.inputs)[None]
-            baseline = make_baseline(name, inputs, pair.layout, brain)[0].numpy()
-            found.append(input_difference_map(pair.inputs, baseline, name, grid, meta))
-    if {"CT1", "T1"} <= set(pair.layout.sequences):
-        ct1, t1 = (
-            np.stack([pair.volume(str(time), sequence) for time in Timepoint])
-            for sequence in ("CT1", "T1")
+def _nulls_of(seen: SeenMap, masks: PairMasks, how: MapScoring) -> PairScores:
+    reference = seen.facts["weights"] == "none"
+    rows = []
+    if how.nulls != "none":
+        chosen: Callable[[Cell], bool] = (
+            primary_cell if how.nulls == "primary" or reference else all_lesions
         )
-        found.append(enhancement_map(ct1, t1, grid, meta))
-    if training_mask is not None:
-        found.append(training_mask_map(training_mask, grid, meta))
-    return found
-
-
-def mask_rows(
-    maps: Iterable[AttributionMap], masks: PairMasks, *, reduction: str
-) -> list[dict[str, Any]]:
-    """What the masks themselves score at the resolution of each layer among the maps."""
-    layers: dict[str, AttributionMap] = {}
-    for item in maps:
-        if item.coarse:
-            layers.setdefault(str(item.meta["layer"]), item)
-    return [
-        row for cam in layers.values() for row in resolution_rows(cam, masks, reduction=reduction)
-    ]
-
-
-def lesions_of(pair: PairVolumes, masks: PairMasks) -> PairScores:
-    """The lesions of a pair."""
-    return _plain(PairScores(lesions=lesion_rows(masks, pair.patient_id)))
+        rows += placement_rows(seen, masks, chosen=chosen)
+    if how.surrogates and not reference:
+        rows += surrogate_rows(seen, masks, n_surrogates=how.surrogates)
+    return PairScores(nulls=rows)
 
 
 def write_tables(scores: PairScores, cohort: CohortMasks, out: Path) -> pd.DataFrame:
-    """Write every table of a cohort; the score table is returned.
+    """Write every table that follows from the rows of all pairs; the score table is returned.
 
-    ``scores.csv``, ``nulls.csv``, ``shuffle.csv``, ``lesions.csv`` and ``shares.csv``.
+    A table of single pairs is a field of :class:`PairScores`, with a row in
+    :data:`~xrano.scoring.tables.TABLES`; one of the whole cohort is a line here.
     """
     table = scores_of(scores)
-    write_scores(table, out / "scores.csv")
-    copies = random_weights_rows(table)
-    write_nulls(_numbers(null_table([*scores.nulls, *copies])), out / "nulls.csv")
-    shuffled = shuffle_primary(scores.crossed, cohort)
-    for name, frame in {
-        "shuffle": shuffled,
-        "lesions": pd.DataFrame(scores.lesions, columns=list(LESION_COLUMNS)),
-        "shares": pd.DataFrame(scores.shares, columns=list(SHARE_COLUMNS)),
-    }.items():
-        write_text(out / f"{name}.csv", frame.to_csv(index=False))
+    beyond: dict[str, list[dict[str, Any]]] = {"nulls": random_weights_rows(table)}
+    write_table("scores", table, out)
+    for name, rows in vars(scores).items():
+        if name in TABLES and name != "scores":
+            write_table(name, table_of(name, [*rows, *beyond.get(name, [])]), out)
+    write_table("shuffle", shuffle_primary(scores.crossed, cohort), out)
     return table
 
 
 def scores_of(scores: PairScores) -> pd.DataFrame:
     """The score table, undefined numbers NaN."""
-    table = score_table(scores.rows)
-    return table.astype({"value": float, "chance": float})
-
-
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    numbers = ("observed", "mean", "sd", "z", "percentile", "p")
-    return table.astype(dict.fromkeys(numbers, float))
+    return table_of("scores", scores.scores)
 
 
 def _plain(scores: PairScores) -> PairScores:
-    return PairScores(**{name: [_json(row) for row in rows] for name, rows in vars(scores).items()})
+    return PairScores(**{name: [_row(row) for row in rows] for name, rows in vars(scores).items()})
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    # Most of two thousand rows a pair are words: only what may hold a number is looked into.
+    return {
+        name: _json(value) if isinstance(value, (float, list)) else value
+        for name, value in row.items()
+    }
 
 
 def _json(value: Any) -> Any:
-    """NaN and infinity as ``None``, in any depth."""
+    """NaN and infinity as ``None``, in lists too."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _json(item) for key, item in value.items()}
     return [_json(item) for item in value] if isinstance(value, list) else value

@@ -1,37 +1,80 @@
-"""The primary analysis of a score table, as a table and a figure, and the paper's claims."""
+"""What follows from a score table: the primary analysis, a figure, the claims, the report."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from xrano.atomic_files import write_text
+from xrano.atomic_files import write_json
+from xrano.data.agreement import AGREEMENT
+from xrano.errors import ManifestError
+from xrano.evaluation.text import rule_note
+from xrano.scoring.accounting_summary import accounting_summary
 from xrano.scoring.claims import claims_analysis, format_claims
+from xrano.scoring.exploratory import exploratory_tables
+from xrano.scoring.exploratory_text import format_exploratory
+from xrano.scoring.report import score_report
 from xrano.scoring.shares import one_visit_note
 from xrano.scoring.shuffle import format_shuffle
 from xrano.scoring.summary import primary_analysis
+from xrano.scoring.summary_text import unlabelled_note
+from xrano.scoring.tables import read_table, tables_in, write_table
 from xrano.viz.figure_files import save_figure
 from xrano.viz.overlap_figure import primary_figure
 
 
 def write_summary(table: pd.DataFrame, out: Path, *, n_resamples: int = 2000) -> pd.DataFrame:
-    """Write ``summary.csv``, ``claims.csv`` and ``overlap.png`` and return the summary."""
+    """Write what follows from a score table, and return the summary.
+
+    ``summary.csv``, ``claims.csv``, ``accounting_summary.csv`` and ``overlap.png``, then the
+    exploratory tables (:mod:`xrano.scoring.exploratory`), and last ``report.json``, from all
+    tables that the folder holds.
+    """
     source = primary_source(table)
     summary = primary_analysis(table, segmentation_source=source, n_resamples=n_resamples)
-    write_text(out / "summary.csv", summary.to_csv(index=False))
+    write_table("summary", summary, out)
     claims = claims_analysis(table, segmentation_source=source, n_resamples=n_resamples)
-    write_text(out / "claims.csv", claims.to_csv(index=False))
+    write_table("claims", claims, out)
+    if (out / "accounting.csv").is_file():
+        accounted = read_table("accounting", out)
+        shares = accounting_summary(accounted, segmentation_source=source)
+        write_table("accounting_summary", shares, out)
     if len(summary):
         save_figure(primary_figure(summary), out / "overlap.png")
+    lesions = read_table("lesions", out) if (out / "lesions.csv").is_file() else None
+    explored = exploratory_tables(table, lesions, source=source, n_resamples=n_resamples)
+    for name, frame in explored.items():
+        write_table(name, frame, out)
+    write_report(out)
     return summary
 
 
+def write_report(out: Path) -> dict[str, Any]:
+    """Write ``report.json`` of a scoring folder from the tables in it, and return it.
+
+    See :mod:`xrano.scoring.report`.
+
+    Raises:
+        ManifestError: if a table is broken or of an older schema.
+    """
+    tables = tables_in(out)
+    facts = _facts(out / "settings.json")
+    report = score_report(tables, facts, _notes(tables, facts))
+    write_json(out / "report.json", report)
+    return report
+
+
 def primary_source(table: pd.DataFrame) -> str | None:
-    """The segmentation that most pairs have; of several, the first by name."""
+    """The segmentation that most pairs have; of several, the first by name.
+
+    Never what several agree on: that is exploratory.
+    """
     segmented = table[
         ~table["status"].isin(["no_segmentation", "region_not_labelled"])
-        & (table["segmentation_source"] != "")
+        & ~table["segmentation_source"].isin(["", AGREEMENT])
     ]
     counts = segmented.groupby("segmentation_source")["pair_id"].nunique().sort_index()
     return str(counts.idxmax()) if len(counts) else None
@@ -41,23 +84,42 @@ def written_notes(out: Path) -> list[str]:
     """What to print below the primary analysis: the tables beside it, in words.
 
     Args:
-        out: folder of ``claims.csv``, ``shuffle.csv`` and ``shares.csv``.
+        out: folder of ``claims.csv``, ``shuffle.csv``, ``shares.csv`` and ``exploratory.csv``.
     """
-    read = {
-        name: pd.read_csv(out / f"{name}.csv", keep_default_na=False, na_values={})
-        for name in ("claims", "shuffle", "shares")
-    }
-    numbers = {
-        "claims": ("difference", "low", "high", "first_rate", "second_rate"),
-        "shuffle": ("lift", "mean", "p", "p_adjusted"),
-        "shares": ("share",),
-    }
-    for name, columns in numbers.items():
-        for column in columns:
-            read[name][column] = pd.to_numeric(read[name][column], errors="coerce")
-    notes = (
-        format_shuffle(read["shuffle"]),
-        format_claims(read["claims"]),
-        one_visit_note(read["shares"]),
-    )
+    names = ("claims", "shuffle", "shares", "exploratory")
+    return _words({name: read_table(name, out) for name in names})
+
+
+def _words(tables: dict[str, pd.DataFrame]) -> list[str]:
+    notes = [
+        words(tables[name])
+        for name, words in (
+            ("shuffle", format_shuffle),
+            ("claims", format_claims),
+            ("shares", one_visit_note),
+            ("exploratory", format_exploratory),
+        )
+        if name in tables
+    ]
     return [note for note in notes if note]
+
+
+def _notes(tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> list[str]:
+    """Every note that stands beside the numbers, a line each."""
+    notes = _words(tables)
+    notes.append(str(facts.get("run", {}).get("leak", "")))
+    if "scores" in tables:
+        notes += [unlabelled_note(tables["scores"]), rule_note(tables["scores"])]
+    return [line for note in notes for line in note.splitlines() if line]
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestError(
+            f"{path} is no JSON ({error}); score again: xrano score RUN --out {path.parent}"
+        ) from error
+    return found

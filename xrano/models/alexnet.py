@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
-import torch
 from torch import Tensor, nn
 
-from xrano.models.checkpointing import run_segments
+from xrano.models.checkpointing import Spine
 
 
 class AlexNet3D(nn.Module):
@@ -27,17 +24,18 @@ class AlexNet3D(nn.Module):
         self, in_channels: int, num_classes: int, joined: int = 1, *, checkpointing: bool = False
     ) -> None:
         super().__init__()
-        self.checkpointing = checkpointing
-        self.features = nn.Sequential(
-            OrderedDict(
-                stage1=_stage(in_channels, 64, kernel=5, stride=2),
-                pool1=nn.MaxPool3d(3),
-                stage2=_stage(64, 128),
-                pool2=nn.MaxPool3d(3),
-                stage3=_stage(128, 192),
-                stage4=_stage(192, 192),
-                stage5=_stage(192, 128),
-            )
+        again = checkpointing
+        self.features = Spine(
+            {
+                "stage1": _stage(in_channels, 64, kernel=5, stride=2, checkpointing=again),
+                "pool1": nn.MaxPool3d(3),
+                "stage2": _stage(64, 128, checkpointing=again),
+                "pool2": nn.MaxPool3d(3),
+                "stage3": _stage(128, 192, checkpointing=again),
+                "stage4": _stage(192, 192, checkpointing=again),
+                "stage5": _stage(192, 128, checkpointing=again),
+            },
+            checkpointing=checkpointing,
         )
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool3d(1),
@@ -55,9 +53,8 @@ class AlexNet3D(nn.Module):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Features of the last convolution, ``(batch, 128, a, b, c)``."""
-        recompute = self.checkpointing and self.training and torch.is_grad_enabled()
-        segments = [[module] for module in self.features.children()]
-        return run_segments(segments, inputs, recompute=recompute)
+        features: Tensor = self.features(inputs)
+        return features
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits of features: averaged over cells, two linear layers."""
@@ -71,9 +68,19 @@ class AlexNet3D(nn.Module):
         return features
 
 
-def _stage(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
+def _stage(
+    in_channels: int,
+    out_channels: int,
+    kernel: int = 3,
+    stride: int = 1,
+    *,
+    checkpointing: bool,
+) -> Spine:
+    steps = (
         nn.Conv3d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm3d(out_channels),
         nn.ReLU(inplace=True),
+    )
+    return Spine(
+        {str(number): step for number, step in enumerate(steps)}, checkpointing=checkpointing
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from monai.networks.nets.densenet import DenseNet
+from monai.networks.nets.densenet import DenseNet, _DenseBlock
 from torch import Tensor, nn
 
-from xrano.models.checkpointing import Segment, in_groups, run_segments
+from xrano.models.checkpointing import Spine, root_size
 
 MONAI_STEM = 7
 """Size of the first convolution's kernel in MONAI's DenseNets."""
@@ -48,7 +47,10 @@ class PairDenseNet(DenseNet):
             growth_rate=growth_rate,
             block_config=block_config,
         )
-        self.checkpointing = checkpointing
+        self.features = Spine(
+            {name: _spine(part, checkpointing) for name, part in self.features.named_children()},
+            checkpointing=checkpointing,
+        )
         if stem != MONAI_STEM:
             convolution = nn.Conv3d(
                 in_channels, init_features, stem, stride=2, padding=stem // 2, bias=False
@@ -67,11 +69,8 @@ class PairDenseNet(DenseNet):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Features after the last normalisation, ``(batch, feature, a, b, c)``."""
-        recompute = self.checkpointing and self.training and torch.is_grad_enabled()
-        if not recompute:
-            features: Tensor = self.features(inputs)
-            return features
-        return run_segments(self._segments(), inputs, recompute=True)
+        features: Tensor = self.features(inputs)
+        return features
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits of features: rectified, averaged over cells, one linear layer."""
@@ -84,18 +83,10 @@ class PairDenseNet(DenseNet):
         self.class_layers.out = nn.Identity()
         return features
 
-    def _segments(self) -> list[Segment]:
-        """The stem, groups of layers of each dense block, and the transitions."""
-        segments: list[Segment] = []
-        stem: list[nn.Module] = []
-        for name, module in self.features.named_children():
-            if name.startswith("denseblock"):
-                if stem:
-                    segments.append(stem)
-                    stem = []
-                segments += in_groups(module.children())
-            elif name.startswith("transition"):
-                segments.append([module])
-            else:
-                stem.append(module)
-        return [*segments, stem]
+
+def _spine(part: nn.Module, checkpointing: bool) -> nn.Module:
+    """A dense block in groups of its layers; anything else as it is."""
+    if not isinstance(part, _DenseBlock):
+        return part
+    layers = dict(part.named_children())
+    return Spine(layers, size=root_size(len(layers)), checkpointing=checkpointing)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
-from xrano.models.checkpointing import Segment, run_segments
+from xrano.models.checkpointing import Recomputing, Spine
+
+STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
-class PairResNet(ResNet):
+class PairResNet(Recomputing, ResNet):
     """He et al. 2016 (arXiv:1512.03385) by MONAI, as MedicalNet's (Chen et al. 2019, 1904.00625).
 
     The first convolution and the pooling halve the grid, and shortcuts of type A (every second
@@ -58,6 +59,9 @@ class PairResNet(ResNet):
             num_classes=num_classes,
         )
         self.checkpointing = checkpointing
+        for name in STAGES:
+            blocks = dict(self.get_submodule(name).named_children())
+            self.add_module(name, Spine(blocks, checkpointing=checkpointing))
         if joined != 1:
             self.fc = nn.Linear(joined * planes[-1], num_classes)
 
@@ -67,8 +71,9 @@ class PairResNet(ResNet):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Features of the last stage, ``(batch, feature, a, b, c)``."""
-        recompute = self.checkpointing and self.training and torch.is_grad_enabled()
-        return run_segments(self._segments(), inputs, recompute=recompute)
+        pooling = [] if self.no_max_pool else [self.maxpool]
+        stem = [self.conv1, self.bn1, self.act, *pooling]
+        return self.run_through([*stem, *map(self.get_submodule, STAGES)], inputs)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits of features: averaged over cells, one linear layer."""
@@ -80,13 +85,6 @@ class PairResNet(ResNet):
         features = self.get_parameter("fc.weight").shape[1]
         self.add_module("fc", nn.Identity())
         return features
-
-    def _segments(self) -> list[Segment]:
-        pooling = [] if self.no_max_pool else [self.maxpool]
-        return [
-            [self.conv1, self.bn1, self.act, *pooling],
-            *([stage] for stage in (self.layer1, self.layer2, self.layer3, self.layer4)),
-        ]
 
     def _downsample_basic_block(
         self, x: Tensor, planes: int, stride: int, spatial_dims: int = 3

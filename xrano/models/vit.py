@@ -10,13 +10,13 @@ from monai.networks.blocks.pos_embed_utils import build_sincos_position_embeddin
 from monai.networks.nets.vit import ViT
 from torch import Tensor, nn
 
-from xrano.models.checkpointing import run_segments
+from xrano.models.checkpointing import Recomputing
 
 Patch = tuple[int, int, int]
 """Voxels of a patch along i, j, k."""
 
 
-class PairViT(ViT):
+class PairViT(Recomputing, ViT):
     """Dosovitskiy et al. 2021 (arXiv:2010.11929) by MONAI.
 
     MONAI's drops in silence what is left of an axis after the last whole patch (the top 5 of 155
@@ -91,9 +91,7 @@ class PairViT(ViT):
         positions = grid_positions(cells.shape[2:], cells.shape[1]).to(cells)
         tokens = embedding.dropout(cells.flatten(2).transpose(1, 2) + positions)
         tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        recompute = self.checkpointing and self.training and torch.is_grad_enabled()
-        blocks = [[block] for block in self.blocks]
-        tokens = run_segments(blocks, tokens, recompute=recompute, randomness=True)
+        tokens = self.run_through(self.blocks, tokens, size=1, randomness=True)
         token: Tensor = self.norm(tokens[:, 0])
         return token
 

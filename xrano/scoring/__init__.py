@@ -2,8 +2,9 @@
 
 * :mod:`~xrano.scoring.pair_masks`: the masks of a pair: segmentations, regions, scopes.
 * :mod:`~xrano.scoring.rows`: one map against every mask of its pair.
-* :mod:`~xrano.scoring.score_table`: the rows as a table and a CSV file.
+* :mod:`~xrano.scoring.tables`: every table of a scoring folder, one row a table.
 * :mod:`~xrano.scoring.reference_maps`: maps that need no network, to compare with.
 * :mod:`~xrano.scoring.summary`: the primary analysis, per response and method.
-* :mod:`~xrano.scoring.summary_text`: the same as text for a terminal.
+* :mod:`~xrano.scoring.exploratory`: everything else that the rows can tell.
+* :mod:`~xrano.scoring.report`: what a report page needs of a folder, as ``report.json``.
 """

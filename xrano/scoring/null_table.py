@@ -4,8 +4,14 @@
   lie anywhere, so read the percentile (:mod:`xrano.metrics.placement`).
 * ``random_weights``: the same score of random-weight copies of the network. A few copies give a z
   and a percentile and no p.
+* ``surrogate``, on request: the same score of maps with the values and the smoothness of the map
+  that know nothing of the tumour's place (:mod:`xrano.scoring.surrogate_null`).
 
 The confirmatory null, other patients' masks, is one of the cohort: :mod:`xrano.scoring.shuffle`.
+
+``p_bh`` adjusts p after Benjamini and Hochberg over all rows of one null of the table, pairs,
+methods and metrics alike: the rows at or below 0.05 hold at most 5 % false ones on average. Rows
+whose null gives no p have none.
 """
 
 from __future__ import annotations
@@ -14,14 +20,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from xrano.atomic_files import write_text
 from xrano.metrics.catalogue import MASK_METRICS
+from xrano.metrics.multiplicity import benjamini_hochberg
 from xrano.metrics.nulls import NullResult, against_null
 from xrano.metrics.placement import PlacedMap, placement_null
 from xrano.scoring.pair_masks import Cell, PairMasks
 from xrano.scoring.rows import SeenMap, primary_cell
+from xrano.scoring.table_files import write_frame
 
 SCORE_KEYS = (
     *("run", "weights", "fold", "pair_id", "patient_id", "response", "method", "layer"),
@@ -32,10 +40,13 @@ SCORE_KEYS = (
 
 NULL_COLUMNS = (
     *SCORE_KEYS,
-    *("null", "observed", "B", "mean", "sd", "z", "percentile", "p", "status"),
+    *("null", "observed", "B", "mean", "sd", "z", "percentile", "p", "p_bh", "status"),
 )
 """Columns of the table of nulls, in order. ``B`` is the number of null values; numbers are NaN
 where they do not exist, with the reason in ``status``."""
+
+NULL_NUMBERS = ("observed", "mean", "sd", "z", "percentile", "p", "p_bh")
+"""Columns of floats."""
 
 
 def placement_rows(
@@ -50,12 +61,15 @@ def placement_rows(
     """
     placed = PlacedMap(seen.ranked, case.brain_box)
     rows = []
+    known: dict[Cell, dict[str, NullResult]] = {}
     for cell in filter(chosen, case.cells):
-        nulls = placement_null(placed, case.placements(cell), least_voxels=case.least_voxels)
-        source, region, scope, lesion = cell
-        keys = {**seen.facts, "segmentation_source": source, "lesion": lesion}
-        keys["region"] = f"{region}/{scope}"
-        rows += [null_row({**keys, "metric": metric}, null) for metric, null in nulls.items()]
+        same = case.same_as[cell]
+        if same not in known:
+            known[same] = placement_null(
+                placed, case.placements(cell), least_voxels=case.least_voxels
+            )
+        nulls = known[same].items()
+        rows += [null_row(score_keys(seen, cell, metric), null) for metric, null in nulls]
     return rows
 
 
@@ -100,10 +114,31 @@ def null_row(keys: Mapping[str, Any], null: NullResult) -> dict[str, Any]:
 
 
 def null_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a table with all columns in order."""
-    return pd.DataFrame(list(rows), columns=list(NULL_COLUMNS))
+    """Rows as a table with all columns in order, ``p_bh`` among them."""
+    given = [column for column in NULL_COLUMNS if column != "p_bh"]
+    table = pd.DataFrame(list(rows), columns=given)
+    table = table.astype({name: float for name in NULL_NUMBERS if name in given})
+    adjusted = np.full(len(table), np.nan)
+    p = table["p"].to_numpy(dtype=np.float64)
+    for null in table["null"].unique():
+        of_null = (table["null"] == null).to_numpy()
+        adjusted[of_null] = benjamini_hochberg(p[of_null])
+    table.insert(given.index("p") + 1, "p_bh", adjusted)
+    return table
 
 
 def write_nulls(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, whole or not at all."""
-    write_text(Path(path), table.to_csv(index=False))
+    """Write the table as CSV (and Parquet), whole or not at all."""
+    write_frame(table, path, parquet=True)
+
+
+def score_keys(seen: SeenMap, cell: Cell, metric: str) -> dict[str, Any]:
+    """What names the score of a map, mask and metric, by column."""
+    source, region, scope, lesion = cell
+    return {
+        **seen.facts,
+        "segmentation_source": source,
+        "region": f"{region}/{scope}",
+        "lesion": lesion,
+        "metric": metric,
+    }

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from xrano.atomic_files import write_text
 from xrano.errors import ManifestError
+from xrano.scoring.table_files import read_frame, write_frame
 
 SCORE_COLUMNS = (
     "run",
@@ -43,38 +44,60 @@ random-weight copies, or ``none`` for a map that no network made; ``region`` is 
 ``all`` lesions together, or the number of one in ``lesions.csv``. ``value`` and ``chance`` are
 NaN where undefined, with the reason in ``status``; missing words are empty, never NaN."""
 
+ASKED_COLUMNS = ("threshold", "resampled")
+"""Columns that a table has only if something of it was asked for, after the others:
+``threshold``, the share of a map's maximum behind a ``dice_tuned`` (NaN in other rows);
+``resampled``, whether the map was carried from another grid to that of the masks."""
+
+SCORE_SCHEMA = 2
+"""Raised when a column comes, goes, or changes its meaning."""
+
+_OLDER_SCHEMAS = {1: frozenset(SCORE_COLUMNS) - {"rating_source"}}
+
+_IDENTITY = (
+    *("run", "weights", "pair_id", "method", "baseline", "layer", "target", "target_choice"),
+    *("reduction", "rectification", "segmentation_source", "region", "lesion", "metric"),
+)
+"""Two rows that agree in these are one score twice."""
+
 
 def score_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows of :func:`~xrano.scoring.rows.score_map` as a table with all columns in order."""
-    return pd.DataFrame(list(rows), columns=list(SCORE_COLUMNS))
+    rows = list(rows)
+    asked = [column for column in ASKED_COLUMNS if any(column in row for row in rows)]
+    table = pd.DataFrame(rows, columns=[*SCORE_COLUMNS, *asked])
+    if "threshold" in asked:
+        table["threshold"] = table["threshold"].astype(float)
+    if "resampled" in asked:
+        table["resampled"] = table["resampled"].eq(True)
+    return table
 
 
 def write_scores(table: pd.DataFrame, path: Path) -> None:
-    """Write a score table as CSV, whole or not at all.
+    """Write a score table as CSV (and Parquet), whole or not at all.
 
     Raises:
-        ManifestError: if a column is missing.
+        ManifestError: if a column is missing, or a score is there twice.
     """
     check_scores(table, str(path))
-    write_text(Path(path), table.to_csv(index=False))
+    check_once(table, str(path))
+    write_frame(table, path, parquet=True)
 
 
 def read_scores(path: Path) -> pd.DataFrame:
     """Read a score table: words as strings, numbers as floats, undefined numbers as NaN.
 
     Raises:
-        ManifestError: if the file is missing, or lacks a column.
+        ManifestError: if the file is missing, lacks a column (of an older schema, say), or holds
+            a score twice.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        check_scores(table, str(path))
-        for column in ("value", "chance"):
-            table[column] = table[column].replace("", "nan").astype(float)
-    except ManifestError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"cannot read the score table {path}: {error}") from error
-    table["spans_surgery"] = table["spans_surgery"] == "True"
+    table = read_frame(
+        path,
+        numbers=("value", "chance", "threshold"),
+        flags=("spans_surgery", "resampled"),
+    )
+    check_scores(table, str(path))
+    check_once(table, str(path))
     return table
 
 
@@ -82,8 +105,47 @@ def check_scores(table: pd.DataFrame, name: str) -> None:
     """Refuse a table without the columns of a score table.
 
     Raises:
-        ManifestError: naming the table and the columns that are missing.
+        ManifestError: naming the table, the columns that are missing and those beyond, the schema
+            that it has, and what to do.
     """
-    missing = [column for column in SCORE_COLUMNS if column not in table.columns]
-    if missing:
-        raise ManifestError(f"{name} is no score table: it lacks the columns {', '.join(missing)}")
+    found = {str(column) for column in table.columns}
+    missing = [column for column in SCORE_COLUMNS if column not in found]
+    if not missing:
+        return
+    known = {*SCORE_COLUMNS, *ASKED_COLUMNS}
+    beyond = [str(column) for column in table.columns if column not in known]
+    has = [str(version) for version, columns in _OLDER_SCHEMAS.items() if columns <= found]
+    raise ManifestError(
+        f"{name} is no score table of schema {SCORE_SCHEMA}, which this xrano reads: "
+        f"it lacks the columns {', '.join(missing)}"
+        + (f" and has {', '.join(beyond)} beyond them" if beyond else "")
+        + (f"; it is of schema {has[-1]}, of an older xrano" if has else "")
+        + ". Score again: xrano score RUN --out FOLDER writes the table anew"
+    )
+
+
+def check_once(table: pd.DataFrame, name: str) -> None:
+    """Refuse a table in which one score stands twice.
+
+    Raises:
+        ManifestError: naming the table, pair, method, and where both rows come from.
+    """
+    keys = list(_IDENTITY)
+    again = np.flatnonzero(table.duplicated(keys))
+    if not again.size:
+        return
+    second = table.iloc[again[0]]
+    same = (table[keys] == second[keys]).all(axis=1).to_numpy()
+    first = int(np.flatnonzero(same)[0])
+    method = f"{second['method']}:{second['baseline']}".rstrip(":")
+    where = f" in {second['region']}" if second["region"] else ""
+    origins = " and ".join(
+        f"row {at + 1} (run {row['run'] or '?'}, fold {row['fold']}, {row['weights']} weights, "
+        f"value {row['value']})"
+        for at, row in ((first, table.iloc[first]), (int(again[0]), second))
+    )
+    raise ManifestError(
+        f"{name}: {second['pair_id']} is scored twice by {method} ({second['metric']}{where}, "
+        f"target {second['target'] or 'none'}): {origins}, {again.size} such rows in all; keep "
+        "the rows of one run in a table"
+    )

@@ -1,0 +1,114 @@
+"""``xrano audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = "xrano audit --out audit   (then:  xrano audit --out audit --run RUN --scores SCORES)"
+
+
+def run(
+    out: Path,
+    full: bool = False,
+    kinds: tuple[str, ...] = (),
+    cohorts: tuple[int, ...] = (),
+    epochs: int = 0,
+    patients: int = 0,
+    methods: tuple[str, ...] = (),
+    shard: str = "",
+    collect_only: bool = False,
+    run: Path | None = None,
+    scores: Path | None = None,
+) -> None:
+    """Which scores tell models that read the tumour from models that cheat; and where yours lies.
+
+    Trains phantom models whose cause is known, verifies each on held-out patients, and says for
+    every method and score how well it parts honest from cheating ones. What was stopped goes on
+    where it was.
+
+    Args:
+        out: folder of the audit.
+        full: eight models of every kind instead of three of three kinds; hours instead of minutes.
+        kinds: of models instead of the form's: honest, a mark (noise, blur, bias, texture, edge,
+            tag), a mark that tells every other session (noise@0.5) or nothing (noise@0).
+        cohorts: seeds of the phantoms instead of the form's; one model a kind in each.
+        epochs: of training instead of the form's.
+        patients: of each phantom instead of the form's.
+        methods: attribution methods instead of the form's.
+        shard: i/n: the i-th of n parts of the cohorts only; in a job of several (torchrun, SLURM)
+            its own. Then run once without.
+        collect_only: train nothing, judge what is there.
+        run: place this run on the scale of the audit in --out; nothing is trained.
+        scores: what xrano score wrote of that run.
+    """
+    from xrano.cli.terminal import bar
+    from xrano.errors import ConfigError
+    from xrano.experiments.audit.audit_files import write_audit
+    from xrano.experiments.audit.audit_result import audit_result
+    from xrano.experiments.audit.run_audit import finished_models, require_all, run_audit
+    from xrano.experiments.audit.verdict import verdict_text
+    from xrano.experiments.shards import shard_of
+
+    if run is not None or scores is not None:
+        if run is None or scores is None:
+            raise ConfigError("to place a run give both: --run RUN --scores SCORES")
+        _place(out, run, scores)
+        return
+    settings = _settings(
+        full,
+        kinds=kinds,
+        cohort_seeds=cohorts,
+        epochs=epochs,
+        patients=patients,
+        methods=methods,
+    )
+    part = shard_of(shard)
+    models = settings.models()
+    what = "quick form, for a sign only" if settings.quick else "full form"
+    print(f"audit ({what}): {len(models)} models in {len(settings.cohort_seeds)} cohorts")
+    failures = []
+    if not collect_only:
+        failures = run_audit(settings, out, shard=part, say=_say, progress=bar)
+    if part is not None:
+        print(f"part {part[0]} of {part[1]} is done; after all parts run once without shard")
+    else:
+        result = audit_result(settings, finished_models(settings, out))
+        written = write_audit(result, out)
+        print(verdict_text(result))
+        for path in written:
+            print(f"  {path}")
+    require_all(failures)
+
+
+def _settings(full: bool, **changes: Any) -> Any:
+    """The form asked for, with what was asked for otherwise."""
+    from dataclasses import replace
+
+    from xrano.experiments.audit.settings import FULL, QUICK
+
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, (list, tuple)) else value
+        for name, value in changes.items()
+        if value
+    }
+    return replace(FULL if full else QUICK, **given)
+
+
+def _place(out: Path, run: Path, scores: Path) -> None:
+    from xrano.experiments.audit.audit_files import read_audit
+    from xrano.experiments.audit.own_run import own_run_text, place_run, run_notes
+    from xrano.scoring.table_files import write_frame
+    from xrano.training.run import open_run
+
+    audit = read_audit(out)
+    opened = open_run(run)
+    notes = run_notes(opened, scores, audit)
+    placed = place_run(audit, scores)
+    write_frame(placed, out / "own_run.csv")
+    print(own_run_text(placed, opened.root.resolve().name, notes=notes))
+    print(f"  {out / 'own_run.csv'}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

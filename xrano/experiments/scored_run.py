@@ -1,0 +1,77 @@
+"""``settings.json`` of a scoring folder: which run was scored, how, and by which versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+import xrano
+from xrano.atomic_files import write_json
+from xrano.scoring.score_table import SCORE_SCHEMA
+from xrano.training.run import Run
+
+_LIBRARIES = ("torch", "captum", "monai", "numpy", "scipy", "pandas", "nibabel")
+
+
+def write_settings(run: Run, settings: Mapping[str, Any], out: Path) -> None:
+    """Write the facts of a run and the settings of its scoring into the folder.
+
+    No path, user or time stands in it: the same run gives the same bytes.
+    """
+    content = {
+        "schema": SCORE_SCHEMA,
+        "run": run_facts(run),
+        "settings": dict(settings),
+        "versions": _versions(),
+    }
+    write_json(Path(out) / "settings.json", content)
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """What a reader of scores must know of a run; JSON values."""
+    config, grid = run.config, run.store.grid
+    return {
+        "name": run.root.resolve().name,
+        "network": config.model.name,
+        "sequences": list(config.model.sequences),
+        "stem": config.model.stem,
+        "clinical": config.model.clinical,
+        "task": config.task,
+        "classes": list(run.task.classes),
+        "epochs": config.training.epochs,
+        "seed": config.seed,
+        "protocol": run.splits["protocol"],
+        "selection": config.selection,
+        "folds": len(run.splits["folds"]),
+        "trained_folds": list(run.trained_folds),
+        "leak": run.leak_note,
+        "store": {"shape": list(grid.shape), "spacing_mm": list(grid.spacing)},
+        "exclusions": {
+            "cohort": _excluded(run.store.root / "exclusions.csv"),
+            "run": _excluded(run.root / "exclusions.csv"),
+        },
+    }
+
+
+def _excluded(table: Path) -> dict[str, int]:
+    """What a table of exclusions leaves out, by reason."""
+    if not table.is_file():
+        return {}
+    reasons = pd.read_csv(table, dtype=str, keep_default_na=False)["reason"]
+    return {str(name): int(count) for name, count in reasons.value_counts().sort_index().items()}
+
+
+def _versions() -> dict[str, str]:
+    found = {"xrano": xrano.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {**found, "threads": str(torch.get_num_threads())}
