@@ -45,7 +45,7 @@ def explain_and_score(work: Path, pair: str, *options: str) -> pd.DataFrame:
     assert picture.read_bytes().startswith(b"\x89PNG")
     scores = words(work / "scores" / "scores.csv")
     # Maps that need no network are scored beside those of the methods.
-    return scores[scores["weights"] == "trained"]
+    return scores[scores["weights"] != "none"]
 
 
 SHARES = set(METRICS) - {"normalised_average_precision"}

@@ -108,9 +108,9 @@ def test_a_pair_without_segmentation_of_both_scans_has_no_regions(pair):
         pair_regions(pair, "hdglio")
 
 
-def test_only_methods_that_hide_regions_need_a_segmentation(tiny_run: Run, pair):
-    bare = replace(pair, segmentations={})
-    record = tiny_run.pair(pair.pair_id)
+def test_only_methods_that_hide_regions_need_a_segmentation(tiny_run: Run):
+    record = tiny_run.pair(tiny_run.predictions["pair_id"].iloc[0])
+    bare = replace(load_pair(tiny_run.store, record, tiny_run.layout), segmentations={})
     (plain,) = explainers_by_fold(tiny_run, [record], ("saliency", "occlusion"), None).values()
     assert len(plain.explain(bare).maps) == 2
     (hiding,) = explainers_by_fold(tiny_run, [record], ("occlusion_regions",), None).values()
