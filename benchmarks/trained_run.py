@@ -103,7 +103,7 @@ def _share(case: Case, method: str) -> float:
     explanation = explainer.explain(case.pair, "all")
     gaps = [float(item.meta["convergence_delta"]) for item in explanation.maps]
     changes = [
-        abs(float(np.asarray(item.values, dtype=np.float64).sum()) - gap)
+        abs(float(np.asarray(item.data, dtype=np.float64).sum()) - gap)
         for item, gap in zip(explanation.maps, gaps, strict=True)
     ]
     return abs(gaps[RESPONSES.index(explanation.predicted)]) / max(changes)

@@ -19,12 +19,13 @@ from xrano.channels import ChannelLayout
 from xrano.data.pair_volumes import PairVolumes
 from xrano.errors import ConfigError, ModelError, UnknownNameError, VolumeError
 from xrano.experiments.panels import explanation_panel
-from xrano.explain import TARGET_CHOICES, Explainer, weights_hash
+from xrano.explain import Explainer, weights_hash
 from xrano.geometry import Grid, to_ras
 from xrano.map_files import load_map, save_map, sidecar_path
 from xrano.models.factory import create_model
 from xrano.models.layer_geometry import feature_grid
 from xrano.rano import RESPONSES
+from xrano.target_words import TARGET_CHOICES
 
 LAYOUT = ChannelLayout(("CT1", "FLAIR"))
 METHODS = ("saliency", "gradcam", "ig", "ig:brain_mean", "ig:prior")

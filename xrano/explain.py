@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,32 +15,25 @@ from xrano.attribution.devices import device_of, in_best_format, to_device
 from xrano.attribution.methods import (
     Attribution,
     AttributionSettings,
-    Contrast,
     MethodRequest,
     Regions,
-    TargetLike,
     attribute,
 )
-from xrano.attribution.model_state import explaining, require_explainable, run, unwrapped
-from xrano.attribution.pass_estimate import recomputing
-from xrano.attribution.pass_memory import PassMemory, pass_memory, plan_memory
+from xrano.attribution.model_state import require_explainable, unwrapped
+from xrano.attribution.pass_memory import PassMemory, plan_memory
+from xrano.attribution.pass_time import pass_seconds
 from xrano.attribution.placement import Place
 from xrano.attribution.plan import Plan, make_plan, resolve_layers
 from xrano.channels import ChannelLayout
 from xrano.data.pair_volumes import PairVolumes
-from xrano.errors import ConfigError, ModelError, UnknownNameError
+from xrano.errors import ConfigError, ModelError
 from xrano.geometry import Grid
 from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.models.clinical_fusion import with_clinical
 from xrano.models.layer_geometry import feature_grid
-from xrano.rano import RESPONSES
 from xrano.sidecar import pair_facts, weights_hash
-from xrano.tasks import REST, Task, task_of
-
-TARGET_CHOICES = ("predicted", "response", "all", *RESPONSES, REST)
-"""Which class is explained: the network's, the true one, every one, or one by name.
-
-Beside these, ``PD-SD`` explains the difference of two classes: why progression and not stable."""
+from xrano.target_words import target_meta, targets_of
+from xrano.tasks import task_of
 
 ClinicalOf = Callable[[PairVolumes], torch.Tensor]
 """The clinical vector (column,) of a pair, for a network that takes one."""
@@ -154,7 +145,8 @@ class Explainer:
 
         Args:
             pair: a pair with the network's channels.
-            target: one of :data:`TARGET_CHOICES`, or a contrast such as ``PD-SD``.
+            target: one of :data:`~xrano.target_words.TARGET_CHOICES`, or a contrast such as
+                ``PD-SD``.
             meta: entries of the sidecars that replace what this network would say, such as the
                 class that the trained network predicted when a random-weight copy is explained.
 
@@ -173,7 +165,7 @@ class Explainer:
         inputs = self._placed(torch.from_numpy(pair.inputs)[None])
         brain = torch.from_numpy(pair.brain).to(inputs.device)
         try:
-            targets = _targets(target, pair, self._task)
+            targets = targets_of(target, pair, self._task)
             logits, attributions = attribute(
                 network,
                 inputs,
@@ -232,24 +224,10 @@ class Explainer:
 
         A backward pass that does not fit the memory is not run, and taken to last twice a forward.
         """
-        model = self._any_clinical()
         noise = torch.randn(
             (1, len(self._layout), *shape), generator=torch.Generator().manual_seed(0)
         )
-        memory = pass_memory(model, shape, self._settings.memory_bytes)
-        with (
-            explaining(model, precision=self._settings.precision),
-            recomputing(model) if memory.recompute else nullcontext(),
-            torch.set_grad_enabled(memory.fits),
-        ):
-            inputs = self._placed(noise).requires_grad_(memory.fits)
-            start = _clock(inputs)
-            logits = run(model, inputs)
-            middle = _clock(inputs)
-            if not memory.fits:
-                return middle - start, 2 * (middle - start)
-            torch.autograd.grad(logits.sum(), inputs)
-            return middle - start, _clock(inputs) - middle
+        return pass_seconds(self._any_clinical(), self._placed(noise), self._settings)
 
     def clinical_vector(self, pair: PairVolumes) -> list[float]:
         """The clinical columns that the network gets beside a pair's scans; empty if none."""
@@ -288,7 +266,7 @@ class Explainer:
             **meta,
             "method": found.request.method,
             "baseline": found.request.baseline,
-            **self._target_meta(found.target),
+            **target_meta(found.target, self._task),
             "output": found.output,
             "layer": found.layer or "",
             **found.details,
@@ -302,13 +280,6 @@ class Explainer:
         grid = self._cam_grid(found.grid_layer, pair.grid)
         details["feature_grid"] = {"shape": list(grid.shape), "spacing_mm": list(grid.spacing)}
         return AttributionMap(values, grid, (MERGED_CHANNEL,), details)
-
-    def _target_meta(self, target: TargetLike) -> dict[str, Any]:
-        classes = self._task.classes
-        if not isinstance(target, Contrast):
-            return {"target": target, "target_name": classes[target]}
-        weights = {classes[index]: weight for index, weight in target.weights}
-        return {"target": weights, "target_name": "-".join(weights)}
 
     def _place(self, layer: str, grid: Grid) -> Place:
         """Where a layer's cells lie, in voxels of a grid."""
@@ -328,30 +299,3 @@ class Explainer:
         """The network, with some clinical vector put in if it takes one."""
         names = getattr(self._model, "clinical", ())
         return with_clinical(self._model, [0.0] * (2 * len(names))) if names else self._model
-
-
-def _clock(tensor: torch.Tensor) -> float:
-    """Seconds, when everything that was asked of a tensor's device is done."""
-    if tensor.is_cuda:
-        torch.cuda.synchronize(tensor.device)
-    return time.perf_counter()
-
-
-def _targets(target: str, pair: PairVolumes, task: Task) -> Sequence[TargetLike] | None:
-    """Class indices, a contrast, or ``None`` for the class that the network will predict."""
-    wanted, minus, other = target.partition("-")
-    if minus and wanted in task.classes and other in task.classes and wanted != other:
-        return [Contrast.between(task.index(wanted), task.index(other))]
-    if target not in TARGET_CHOICES:
-        raise UnknownNameError("target", target, TARGET_CHOICES)
-    if target == "predicted":
-        return None
-    if target == "all":
-        return list(range(len(task.classes)))
-    if target == "response" and not pair.response:
-        raise ConfigError(f"{pair.pair_id} is unrated, so its response cannot be explained")
-    if target not in ("response", *task.classes):
-        raise ConfigError(
-            f"the network knows the classes {', '.join(task.classes)}; target {target} is none"
-        )
-    return [task.index(pair.response if target == "response" else target)]

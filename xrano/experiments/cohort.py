@@ -55,7 +55,7 @@ _FORMAT = 5
 class CohortSettings:
     """What is explained and scored.
 
-    ``methods``: with baselines; ``target``: as in :data:`xrano.explain.TARGET_CHOICES`;
+    ``methods``: with baselines; ``target``: as in :data:`xrano.target_words.TARGET_CHOICES`;
     ``copies``: random-weight copies of the network; ``reduction``: of channels; ``nulls``: the
     masks that are moved through the brain, ``primary``, ``all`` or ``none``; ``surrogates``: of
     each map, as smooth as it is; ``tuned_dice``: whether a threshold is tuned on training pairs.

@@ -31,7 +31,7 @@ def describe_explaining(
         run: a trained run.
         pairs: rows of its pairs table.
         methods: with baselines.
-        target: as in :data:`xrano.explain.TARGET_CHOICES`.
+        target: as in :data:`xrano.target_words.TARGET_CHOICES`.
         settings: of the methods.
 
     Raises:

@@ -38,9 +38,9 @@ Kept = Literal["none", "reduced", "full"]
 class CohortRequest:
     """What is made of each pair.
 
-    ``methods``: with baselines; ``target``: as in :data:`xrano.explain.TARGET_CHOICES`; ``maps``:
-    see :data:`Kept`; ``scan``: sequence of the current scan whose own file maps are saved on, the
-    network's first if empty; ``storage``: of the maps' values.
+    ``methods``: with baselines; ``target``: as in :data:`xrano.target_words.TARGET_CHOICES`;
+    ``maps``: see :data:`Kept`; ``scan``: sequence of the current scan whose own file maps are
+    saved on, the network's first if empty; ``storage``: of the maps' values.
     """
 
     methods: tuple[str, ...]

@@ -60,7 +60,7 @@ def explain_pairs(
         pair_ids: pairs of its store.
         methods: methods, with baselines (``ig:prior``).
         out: output folder.
-        target: a name in :data:`xrano.explain.TARGET_CHOICES`.
+        target: a name in :data:`xrano.target_words.TARGET_CHOICES`.
         settings: of the methods.
         save_maps: whether to write maps besides panels.
         panel: options of :func:`xrano.viz.panel.case_panel`.

@@ -49,7 +49,7 @@ def explain_outside(
         current: folder of the later one.
         methods: methods, with baselines.
         out: output folder.
-        target: a name in :data:`xrano.explain.TARGET_CHOICES`, except ``response``.
+        target: a name in :data:`xrano.target_words.TARGET_CHOICES`, except ``response``.
         settings: of the methods.
         save_maps: whether to write maps besides the panel.
         panel: options of :func:`xrano.viz.panel.case_panel`.
