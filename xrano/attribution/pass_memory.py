@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -20,6 +21,10 @@ from xrano.errors import ConfigError
 
 if TYPE_CHECKING:
     from xrano.attribution.requests import MethodRequest
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, dict[Any, PassMemory]] = WeakKeyDictionary()
+# An estimate takes as long as a tenth of the passes, and pairs of one network are mostly alike.
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,12 @@ def plan_memory(
     if not by_input and not cams:
         return PassMemory(0, None, settings.memory_bytes)
     budget = settings.memory_bytes
-    return pass_memory(model, shape, budget, starts=() if by_input else cams, whole=cams)
+    weights = [(tuple(item.shape), item.dtype) for item in model.parameters()]
+    key = (shape, by_input, tuple(map(id, cams)), budget, tuple(weights))
+    known = _KNOWN.setdefault(model, {})
+    if key not in known:
+        known[key] = pass_memory(model, shape, budget, starts=() if by_input else cams, whole=cams)
+    return known[key]
 
 
 def pass_memory(
