@@ -8,7 +8,6 @@ from xrano.errors import ConfigError
 from xrano.experiments.audit.verification import (
     FALLS,
     LEAST_ACCURACY,
-    STAYS,
     Accuracies,
     accuracies_from_json,
     usable,
@@ -42,12 +41,13 @@ def test_a_model_is_what_it_loses(own, swapped, erased, verdict):
 
 
 def test_the_limits_of_the_rule_belong_to_it():
-    # Above chance by 0.5: a loss of 0.25 is half of it, one of 0.125 a quarter.
-    at = Accuracies(0.75, 0.5, 0.5, 0.625)
-    assert (at.loss("swapped"), at.loss("erased")) == (FALLS, STAYS)
+    # Above chance by 0.5: a loss of 0.25 is half of it.
+    at = Accuracies(0.75, 0.5, 0.5, 0.51)
+    assert at.loss("swapped") == FALLS
     assert at.verdict == "cheats"
-    assert Accuracies(0.75, 0.51, 0.5, 0.625).verdict == "undecided"
-    assert Accuracies(0.75, 0.5, 0.5, 0.62).verdict == "undecided"
+    assert Accuracies(0.75, 0.51, 0.5, 0.51).verdict == "undecided"
+    assert Accuracies(0.75, 0.5, 0.5, 0.5).verdict == "undecided"
+    assert Accuracies(0.75, 0.51, 0.5, 0.5).verdict == "honest"
     assert Accuracies(LEAST_ACCURACY, 0.0, 0.5, LEAST_ACCURACY).verdict == "cheats"
 
 

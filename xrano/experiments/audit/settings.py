@@ -195,8 +195,9 @@ def settings_from_json(values: Mapping[str, Any], path: Path) -> AuditSettings:
         raise ConfigError(f"{path} holds no settings of an audit ({error})") from error
 
 
-QUICK = AuditSettings(kinds=(HONEST, "noise", "edge"), cohort_seeds=(1, 2, 3), quick=True)
-"""Nine models: under 20 minutes on two cores. A sign of what the full form would say."""
+QUICK = AuditSettings(kinds=(HONEST, "noise", "edge"), cohort_seeds=(4, 5, 6), quick=True)
+"""Nine models: under 20 minutes on two cores. A sign of what the full form would say. Cohort 1 was
+looked at while the rule of verification was written."""
 
 FULL = AuditSettings(
     kinds=(HONEST, *SHORTCUTS, "noise@0", "noise@0.5"),

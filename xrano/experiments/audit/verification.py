@@ -11,12 +11,12 @@ What counts is the *loss*, as a share of what the model knows on its own cohort 
 (own − other) / (own − chance), 0 for a model that does not mind, 1 for one that is left with
 chance, above 1 for one that is led astray.
 
-The rule, written before any model of an audit was trained:
+The rule, written before any model of a reported audit was trained:
 
-* **cheats**: the loss is at least :data:`FALLS` when swapped and at most :data:`STAYS` when erased;
-* **honest**: at least :data:`FALLS` when erased and at most :data:`STAYS` when swapped (a model
-  whose cohort has no mark has nothing to swap, and the first alone counts);
-* **undecided**: neither, as for a model that uses both;
+* **cheats**: the loss is :data:`FALLS` or more when swapped, and less when erased;
+* **honest**: :data:`FALLS` or more when erased, and less when swapped (a model whose cohort has no
+  mark has nothing to swap, and the first alone counts);
+* **undecided**: it minds both or neither;
 * **untrained**: own accuracy below :data:`LEAST_ACCURACY`, whatever it loses.
 """
 
@@ -36,13 +36,13 @@ LEAST_ACCURACY = 0.45
 """Of a model that learnt something: with some 50 held-out pairs, about three standard errors above
 chance."""
 
-FALLS, STAYS = 0.5, 0.25
-"""Losses from which on accuracy falls, and up to which it stays."""
+FALLS = 0.5
+"""Loss from which on accuracy falls: half of what the model knows."""
 
 RULE = (
-    f"cheats: loses ≥ {FALLS:.0%} of its accuracy above chance when the mark is swapped and "
-    f"≤ {STAYS:.0%} when the tumour is erased; honest: the reverse; untrained: balanced accuracy "
-    f"below {LEAST_ACCURACY:g}; undecided: anything else"
+    f"cheats: loses ≥ {FALLS:.0%} of its accuracy above chance when the mark is swapped and less "
+    f"when the tumour is erased; honest: the reverse; untrained: balanced accuracy below "
+    f"{LEAST_ACCURACY:g}; undecided: anything else"
 )
 
 
@@ -74,9 +74,9 @@ class Accuracies:
             return "untrained"
         swapped, erased = self.loss("swapped"), self.loss("erased")
         marked = not math.isnan(self.swapped)
-        if marked and swapped >= FALLS and erased <= STAYS:
+        if marked and swapped >= FALLS > erased:
             return "cheats"
-        if erased >= FALLS and (not marked or swapped <= STAYS):
+        if erased >= FALLS and not (marked and swapped >= FALLS):
             return "honest"
         return "undecided"
 
