@@ -140,7 +140,11 @@ def clinical_relevance(
     memory = pass_memory(model, (i, j, k), settings.memory_bytes, beside=(clinical,))
     memory.require_fit("clinical relevance")
     with explaining(model), recomputing(model) if memory.recompute else nullcontext():
-        at_once = 1 if memory.recompute else settings.chunk or most_points(inputs.device)
+        at_once = (
+            1
+            if memory.recompute
+            else settings.chunk or most_points(inputs.device, inputs[0, 0].numel())
+        )
         by_input = _integrate(model, ends, starts, targets, settings, at_once)
         with torch.no_grad():
             # One by one: a batch of two would cost the memory that the chunk was chosen to save.

@@ -48,6 +48,7 @@ class Path:
             len(alphas),
             memory_bytes=self.work.settings.memory_bytes,
             at_once=self.work.at_once,
+            one=self.work.point_bytes,
         )
 
 

@@ -112,13 +112,19 @@ def chunk_size(memory_bytes: float, one: int) -> int:
 
 
 CPU_POINTS = 4
-"""Most points of a chunk on a processor: on two cores 2 to 4 at once were about 15 % faster than 7
-(45 × 54 × 45 voxels)."""
+"""Most points of a chunk on a processor: 4 at once took 0.50 × the time of one by one at
+45 × 54 × 45 voxels, 8 at once 0.52 ×."""
+
+CPU_VOXELS = 440_000
+"""Most voxels of a chunk of points on a processor: at 90 × 108 × 90 one point at a time was the
+fastest, 2 at once took 1.11 × as long and 4 at once 1.18 × (``benchmarks.chunks``, two cores)."""
 
 
-def most_points(device: torch.device) -> int:
-    """Most points of a chunk, whatever the memory."""
-    return CPU_POINTS if device.type == "cpu" else sys.maxsize
+def most_points(device: torch.device, voxels: int) -> int:
+    """Most points of a chunk, whatever the memory, for scans of so many voxels."""
+    if device.type != "cpu":
+        return sys.maxsize
+    return max(1, min(CPU_POINTS, CPU_VOXELS // voxels))
 
 
 def told_size(size: float) -> str:

@@ -120,6 +120,7 @@ def attribute(
             regions,
             place_of,
             memory.recompute,
+            memory.kept or None,
         )
         results = [found for request in requests for found in request.spec.compute(work, request)]
     if targets is not None and len(set(targets)) < len(targets):

@@ -33,11 +33,12 @@ def sum_gradients(
     *,
     memory_bytes: float,
     at_once: int,
+    one: int | None = None,
 ) -> PointSums:
     """Add up gradients over points, in chunks that keep to a memory budget.
 
-    The first point goes alone, and tells what a graph takes. Half-precision gradients are added up
-    in float32, point after point, so that a chunk takes no memory for products.
+    What a graph takes is told, or the first point goes alone and tells it. Half-precision gradients
+    are added up in float32, point after point, so that a chunk takes no memory for products.
 
     Args:
         model: the network, prepared by :func:`xrano.attribution.model_state.explaining`.
@@ -46,10 +47,11 @@ def sum_gradients(
         count: how many points there are.
         memory_bytes: what the graph of one chunk may take; a chunk is one point at least.
         at_once: most points of a chunk.
+        one: what the graph of one point takes, in bytes, if that is known.
     """
     sums: dict[TargetLike, Tensor] = {}
     outputs: dict[TargetLike, list[Tensor]] = {target: [] for target in objective.targets}
-    start, size = 0, 1
+    start, size = 0, 1 if one is None else min(chunk_size(memory_bytes, one), at_once)
     while start < count:
         stop = min(start + size, count)
         points, factors = make(start, stop)
@@ -66,7 +68,7 @@ def sum_gradients(
                 sums[target] = torch.zeros_like(gradient[0])
             for factor, slope in zip(factors, gradient, strict=True):
                 sums[target].addcmul_(factor, slope)
-        if start == 0:
+        if start == 0 and one is None:
             size = min(chunk_size(memory_bytes, graph.total), at_once)
         start = stop
     return PointSums(sums, {target: torch.cat(values) for target, values in outputs.items()})

@@ -51,7 +51,8 @@ class Work:
 
     ``references``: baselines of the data set; ``regions``: what a method that hides regions needs;
     ``place_of``: where a layer's cells lie, ``None`` if nobody knows; ``recompute``: whether
-    activations are computed again in backward passes.
+    activations are computed again in backward passes; ``point_bytes``: what the graph of one point
+    takes, if that is known.
     """
 
     model: nn.Module
@@ -65,6 +66,7 @@ class Work:
     regions: Regions | None
     place_of: PlaceOf | None
     recompute: bool = False
+    point_bytes: int | None = None
     _guided: dict[TargetLike, Tensor] = field(default_factory=dict)
     _logits: dict[str, Tensor] = field(default_factory=dict)
 
@@ -91,7 +93,9 @@ class Work:
             # Chosen because one point alone is too much to keep.
             return 1
         chunk = self.settings.chunk
-        return chunk if chunk is not None else most_points(self.inputs.device)
+        if chunk is not None:
+            return chunk
+        return most_points(self.inputs.device, self.inputs[0, 0].numel())
 
     def baseline(self, name: str) -> Tensor:
         """A reference input by name, as :func:`~xrano.attribution.baselines.make_baseline`."""

@@ -83,7 +83,9 @@ class MaskPlace:
         """
         chosen = _thinned(positions)
         index = np.unravel_index(self._of_domain[chosen], self.domain.shape)
-        found, _ = self._tree.query(self.grid.world(np.stack(index, axis=-1)))
+        points = self.grid.world(np.stack(index, axis=-1))
+        # Threads cost more than they save where few voxels are asked for.
+        found, _ = self._tree.query(points, workers=-1 if len(points) > 1000 else 1)
         return np.asarray(found, dtype=np.float64)
 
     @cached_property
