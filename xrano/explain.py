@@ -20,7 +20,6 @@ from xrano.attribution.methods import (
     attribute,
 )
 from xrano.attribution.model_state import require_explainable, unwrapped
-from xrano.attribution.pass_memory import PassMemory, plan_memory
 from xrano.attribution.pass_time import pass_seconds
 from xrano.attribution.placement import Place
 from xrano.attribution.plan import Plan, make_plan, resolve_layers
@@ -122,7 +121,6 @@ class Explainer:
             "precision": self._settings.precision,
         }
         self._cam_grids: dict[tuple[str, bytes], Grid] = {}
-        self._memory: dict[tuple[int, int, int], PassMemory] = {}
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -176,7 +174,6 @@ class Explainer:
                 references=self._references,
                 regions=self._regions_of(pair),
                 place_of=lambda layer: self._place(layer, pair.grid),
-                memory=self._memory_of(network, pair.grid.shape),
             )
         except ModelError as error:
             raise ModelError(f"{pair.pair_id}: {error}") from error
@@ -237,15 +234,6 @@ class Explainer:
         """Scans where the network is, in its type."""
         home = next(self._model.parameters(), torch.empty(0))
         return in_best_format(scans.to(home.device, home.dtype))
-
-    def _memory_of(self, network: nn.Module, shape: tuple[int, int, int]) -> PassMemory:
-        """What a pass takes; estimated once for each size."""
-        if shape not in self._memory:
-            layers = resolve_layers(network, self._requests, self._settings)
-            self._memory[shape] = plan_memory(
-                network, shape, self._requests, layers, self._settings
-            )
-        return self._memory[shape]
 
     def _regions_of(self, pair: PairVolumes) -> Regions | None:
         """Only where a method hides them: other methods need no segmentation of a pair."""

@@ -47,9 +47,13 @@ def blurred(
     inputs: Tensor,
     layout: ChannelLayout,  # noqa: ARG001
     brain: Tensor,
-    voxels: float = BLUR_VOXELS,
+    voxels: float | tuple[float, ...] = BLUR_VOXELS,
 ) -> Tensor:
-    """Every brain voxel a Gaussian mean of brain voxels around it; outside as in the scan."""
+    """Every brain voxel a Gaussian mean of brain voxels around it; outside as in the scan.
+
+    ``voxels``: standard deviation, one for all axes or one for each.
+    """
+    voxels = voxels if isinstance(voxels, tuple) else (voxels,) * 3
     inside = brain.to(inputs.dtype)[None, None]
     sums = _smooth((inputs * inside).transpose(0, 1), voxels).transpose(0, 1)
     weights = _smooth(inside, voxels)
@@ -57,14 +61,14 @@ def blurred(
     return torch.where(brain, sums / weights.clamp(min=tiny), inputs)
 
 
-def _smooth(volumes: Tensor, voxels: float) -> Tensor:
+def _smooth(volumes: Tensor, voxels: tuple[float, ...]) -> Tensor:
     """Gaussian smoothing of ``(n, 1, i, j, k)``, zeros beyond the edge."""
-    if voxels == 0:
-        return volumes
-    reach = max(1, round(4 * voxels))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / voxels) ** 2)
-    kernel = (kernel / kernel.sum()).to(volumes)
-    for axis in range(3):
+    for axis, sd in enumerate(voxels):
+        if sd == 0:
+            continue
+        reach = max(1, round(4 * sd))
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sd) ** 2)
+        kernel = (kernel / kernel.sum()).to(volumes)
         shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
         shape[2 + axis], padding[axis] = len(kernel), reach
         volumes = torch.nn.functional.conv3d(volumes, kernel.view(shape), padding=padding)

@@ -67,8 +67,7 @@ def attribute(
         regions: for methods that hide the regions of a segmentation.
         place_of: where the cells of a layer lie, by its name, for maps that are made of several
             grids; without it they are stretched over each other.
-        memory: what a pass takes, if it was estimated before (:meth:`~xrano.explain.Explainer`
-            asks once for pairs of one size).
+        memory: what a pass takes; estimated, once for scans of one size, if not given.
 
     Returns:
         The logits ``(num_classes,)`` and one :class:`Attribution` a request, layer and target, in

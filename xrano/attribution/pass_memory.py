@@ -131,10 +131,15 @@ def plan_memory(
     budget = settings.memory_bytes
     weights = [(tuple(item.shape), item.dtype) for item in model.parameters()]
     key = (shape, by_input, tuple(map(id, cams)), budget, tuple(weights))
-    known = _KNOWN.setdefault(model, {})
+    known = _KNOWN.setdefault(_first_layer(model), {})
     if key not in known:
         known[key] = pass_memory(model, shape, budget, starts=() if by_input else cams, whole=cams)
     return known[key]
+
+
+def _first_layer(model: nn.Module) -> nn.Module:
+    """What stands for a network: wrappers that hold one pair's clinical data share it."""
+    return next((module for module in model.modules() if [*module.parameters(False)]), model)
 
 
 def pass_memory(

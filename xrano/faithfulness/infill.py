@@ -8,13 +8,9 @@ that holds under one infill alone is a finding about that infill.
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
-from xrano.attribution.baselines import prior
+from xrano.attribution.baselines import blurred, prior
 from xrano.channels import ChannelLayout
 from xrano.errors import ConfigError, UnknownNameError
 from xrano.faithfulness.prediction import check_scans
@@ -59,6 +55,7 @@ def infill(
         GridMismatchError, VolumeError: if scans and brain do not fit.
 
     Example:
+        >>> import torch
         >>> pair = torch.tensor([1.0, 5.0]).view(2, 1, 1, 1)
         >>> brain = torch.ones(1, 1, 1, dtype=torch.bool)
         >>> infill(pair, ChannelLayout(("T1",)), brain, "prior").flatten().tolist()
@@ -73,16 +70,6 @@ def infill(
         return prior(inputs[None], layout, brain)[0]
     if blur_mm < 0 or min(spacing) <= 0:
         raise ConfigError(f"lengths in mm are positive, got blur {blur_mm} and spacing {spacing}")
-    return _blurred(inputs, brain, blur_mm / np.asarray(spacing, dtype=np.float64))
-
-
-def _blurred(inputs: Tensor, brain: Tensor, voxels: NDArray[np.float64]) -> Tensor:
-    """:func:`xrano.attribution.baselines.blurred`, with a standard deviation for each axis."""
-    inside = brain.cpu().numpy()
-    weight = ndimage.gaussian_filter(inside.astype(np.float64), voxels, mode="constant")
-    filled = inputs.detach().clone()
-    for channel, values in enumerate(inputs.detach().cpu().double().numpy()):
-        carried = ndimage.gaussian_filter(np.where(inside, values, 0.0), voxels, mode="constant")
-        means = torch.from_numpy(carried[inside] / weight[inside])
-        filled[channel][brain] = means.to(filled)
-    return filled
+    voxels = tuple(blur_mm / size for size in spacing)
+    # Wide kernels have small weights, which float32 adds up roughly.
+    return blurred(inputs.detach().double()[None], layout, brain, voxels)[0].to(inputs)
