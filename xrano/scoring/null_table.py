@@ -17,7 +17,6 @@ whose null gives no p have none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from xrano.metrics.nulls import NullResult, against_null
 from xrano.metrics.placement import PlacedMap, placement_null
 from xrano.scoring.pair_masks import Cell, PairMasks
 from xrano.scoring.rows import SeenMap, primary_cell
-from xrano.scoring.table_files import write_frame
 
 SCORE_KEYS = (
     *("run", "weights", "fold", "pair_id", "patient_id", "response", "method", "layer"),
@@ -125,11 +123,6 @@ def null_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         adjusted[of_null] = benjamini_hochberg(p[of_null])
     table.insert(given.index("p") + 1, "p_bh", adjusted)
     return table
-
-
-def write_nulls(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV (and Parquet), whole or not at all."""
-    write_frame(table, path, parquet=True)
 
 
 def score_keys(seen: SeenMap, cell: Cell, metric: str) -> dict[str, Any]:
