@@ -38,17 +38,6 @@ SETTINGS = CohortSettings(
 
 
 @pytest.fixture(scope="module")
-def small_run(tiny_run: Run) -> Run:
-    """The tiny run as if only its second fold had been trained."""
-    splits = {**tiny_run.splits, "folds": [{"test": []}, tiny_run.splits["folds"][1]]}
-
-    class OneFold(Run):
-        trained_folds = (1,)
-
-    return OneFold(tiny_run.root, tiny_run.config, tiny_run.store, splits)
-
-
-@pytest.fixture(scope="module")
 def asked(small_run: Run, tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp("asked")
     table = score_cohort(small_run, out, SETTINGS)

@@ -13,6 +13,19 @@ CLASSES = ("CR", "PR", "SD", "PD")
 REGIONS = ("core/union", "core/prior", "core/current", "whole/union")
 METRICS = ("relevance_mass_accuracy", "relevance_rank_accuracy", "entropy")
 
+META = {
+    "run": "demo",
+    "fold": 0,
+    "pair_id": "P_a_b",
+    "patient_id": "P",
+    "response": "PD",
+    "predicted": "PD",
+    "target_name": "PD",
+    "target_choice": "predicted",
+    "method": "saliency",
+}
+"""The sidecar of a saliency map of the pair P_a_b."""
+
 
 def row(patient, pair, value, chance=0.1, **changes):
     status = "ok" if not math.isnan(value) else "empty_mask"

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from made_scores import META
 
 from xrano.data.tissue_priors import GREY, WHITE, TissuePriors
 from xrano.errors import GridMismatchError, UnknownNameError
@@ -27,17 +28,6 @@ from xrano.scoring.score_table import score_table
 GRID = Grid((13, 11, 10), np.diag([5.0, 4.0, 6.0, 1.0]))
 CELLS = Grid((3, 3, 2), np.array([[20, 0, 0, 8.0], [0, 16, 0, 5], [0, 0, 30, 12], [0, 0, 0, 1]]))
 SCHEME = "brats2024"  # 1 necrosis, 2 oedema, 3 enhancing, 4 cavity
-META = {
-    "run": "demo",
-    "fold": 0,
-    "pair_id": "P_a_b",
-    "patient_id": "P",
-    "response": "PD",
-    "predicted": "PD",
-    "target_name": "PD",
-    "target_choice": "predicted",
-    "method": "saliency",
-}
 
 
 def brain():

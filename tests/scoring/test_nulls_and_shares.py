@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from made_scores import META
 
 from xrano.channels import ChannelLayout
 from xrano.geometry import Grid
@@ -27,17 +28,6 @@ from xrano.scoring.shares import one_visit_note, share_rows
 
 GRID = Grid((9, 8, 7), np.diag([5.0, 4.0, 6.0, 1.0]))
 LAYOUT = ChannelLayout(("T1", "CT1"))
-META = {
-    "run": "demo",
-    "fold": 0,
-    "pair_id": "P_a_b",
-    "patient_id": "P",
-    "response": "PD",
-    "predicted": "PD",
-    "target_name": "PD",
-    "target_choice": "predicted",
-    "method": "saliency",
-}
 
 
 def case():

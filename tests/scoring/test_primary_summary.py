@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from made_scores import row as made_row
 
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.scoring.score_table import SCORE_COLUMNS, read_scores, score_table, write_scores
@@ -15,32 +16,9 @@ from xrano.scoring.summary_text import format_primary
 
 
 def row(patient, pair, value, chance=0.1, **changes):
-    status = "ok" if not math.isnan(value) else "empty_mask"
-    return {
-        "run": "demo",
-        "weights": "trained",
-        "fold": 0,
-        "pair_id": f"{patient}_{pair}",
-        "patient_id": patient,
-        "response": "PD",
-        "predicted": "PD",
-        "target": "PD",
-        "target_choice": "predicted",
-        "method": "saliency",
-        "layer": "",
-        "baseline": "",
-        "reduction": "sum",
-        "rectification": "absolute",
-        "segmentation_source": "deepbratumia",
-        "region": "core/union",
-        "lesion": "all",
-        "metric": "relevance_mass_accuracy",
-        "value": value,
-        "chance": chance,
-        "status": status,
-        "spans_surgery": False,
-        **changes,
-    }
+    return made_row(
+        patient, pair, value, chance, **{"segmentation_source": "deepbratumia", **changes}
+    )
 
 
 def copies(patient, pair, *values, **changes):

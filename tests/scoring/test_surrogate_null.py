@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_scores import META
 from scipy import ndimage
 from scipy.stats import false_discovery_control
 
@@ -20,17 +21,6 @@ from xrano.scoring.rows import see_map
 from xrano.scoring.surrogate_null import surrogate_rows, surrogate_seed
 
 GRID = Grid((15, 13, 11), np.diag([5.0, 6.0, 4.0, 1.0]))
-META = {
-    "run": "demo",
-    "fold": 0,
-    "pair_id": "P_a_b",
-    "patient_id": "P",
-    "response": "PD",
-    "predicted": "PD",
-    "target_name": "PD",
-    "target_choice": "predicted",
-    "method": "saliency",
-}
 
 
 def case(empty=False):
