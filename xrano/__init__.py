@@ -16,16 +16,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xrano.explore import OpenRun as OpenRun
-    from xrano.explore import open_run as open_run
+    from xrano.jupyter.opened_run import OpenRun as OpenRun
+    from xrano.jupyter.opened_run import open_run as open_run
     from xrano.map_files import load_map as load_map
     from xrano.maps import AttributionMap as AttributionMap
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "OpenRun": "xrano.explore",
-    "open_run": "xrano.explore",
+    "OpenRun": "xrano.jupyter.opened_run",
+    "open_run": "xrano.jupyter.opened_run",
     "AttributionMap": "xrano.maps",
     "load_map": "xrano.map_files",
 }
