@@ -107,6 +107,16 @@ def test_the_placement_null_of_the_primary_region_is_brute_force_over_translatio
     assert row["p"] == pytest.approx(np.mean(np.array(values) >= row["observed"] * (1 - 1e-6)))
 
 
+def test_placements_are_the_same_whatever_the_threads(monkeypatch):
+    rows = []
+    for threads in (1, 4):
+        monkeypatch.setattr("xrano.scoring.null_table.usable_threads", lambda n=threads: n)
+        masks = case()
+        rows.append(placement_rows(seen(masks), masks, chosen=lambda cell: True))
+    assert len(rows[0]) > 100
+    pd.testing.assert_frame_equal(pd.DataFrame(rows[0]), pd.DataFrame(rows[1]), check_exact=True)
+
+
 def test_copies_are_a_null_with_a_z_and_without_a_p():
     masks = case()
     rows = [

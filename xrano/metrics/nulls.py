@@ -83,7 +83,9 @@ def against_null(
         (40, 2.5, 62.5, 0.512)
     """
     found: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
-    found = found[~np.isnan(found)]
+    missing = np.isnan(found)
+    if missing.any():
+        found = found[~missing]
     n = int(found.size)
     if n == 0 or not math.isfinite(observed):
         nan = math.nan

@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 
 from xrano.geometry import Grid, bounding_box, dilate_mm
 from xrano.metrics.checks import check_mask
+from xrano.threads import usable_threads
 from xrano.types import Mask
 
 MOST_POINTS = 20_000
@@ -85,7 +86,7 @@ class MaskPlace:
         index = np.unravel_index(self._of_domain[chosen], self.domain.shape)
         points = self.grid.world(np.stack(index, axis=-1))
         # Threads cost more than they save where few voxels are asked for.
-        found, _ = self._tree.query(points, workers=-1 if len(points) > 1000 else 1)
+        found, _ = self._tree.query(points, workers=usable_threads() if len(points) > 1000 else 1)
         return np.asarray(found, dtype=np.float64)
 
     @cached_property

@@ -16,7 +16,8 @@ whose null gives no p have none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from xrano.metrics.nulls import NullResult, against_null
 from xrano.metrics.placement import PlacedMap, placement_null
 from xrano.scoring.pair_masks import Cell, PairMasks
 from xrano.scoring.rows import SeenMap, primary_cell
+from xrano.threads import usable_threads
 
 SCORE_KEYS = (
     *("run", "weights", "fold", "pair_id", "patient_id", "response", "method", "layer"),
@@ -57,18 +59,28 @@ def placement_rows(
         case: the masks; their placements are found once for all maps.
         chosen: which masks; those of the primary region if not given.
     """
+    cells = [cell for cell in case.cells if chosen(cell)]
+    known = _placement_nulls(seen, case, list(dict.fromkeys(case.same_as[one] for one in cells)))
+    return [
+        null_row(score_keys(seen, cell, metric), null)
+        for cell in cells
+        for metric, null in known[case.same_as[cell]].items()
+    ]
+
+
+def _placement_nulls(
+    seen: SeenMap, case: PairMasks, cells: Sequence[Cell]
+) -> dict[Cell, dict[str, NullResult]]:
+    """The nulls of cells whose masks differ, some at a time: transforms leave Python's lock."""
     placed = PlacedMap(seen.ranked, case.brain_box)
-    rows = []
-    known: dict[Cell, dict[str, NullResult]] = {}
-    for cell in filter(chosen, case.cells):
-        same = case.same_as[cell]
-        if same not in known:
-            known[same] = placement_null(
-                placed, case.placements(cell), least_voxels=case.least_voxels
-            )
-        nulls = known[same].items()
-        rows += [null_row(score_keys(seen, cell, metric), null) for metric, null in nulls]
-    return rows
+
+    def of_cell(cell: Cell) -> dict[str, NullResult]:
+        return placement_null(placed, case.placements(cell), least_voxels=case.least_voxels)
+
+    # What all masks share (transforms of brain and map) is made with the first.
+    first = [of_cell(cell) for cell in cells[:1]]
+    with ThreadPoolExecutor(usable_threads()) as threads:
+        return dict(zip(cells, [*first, *threads.map(of_cell, cells[1:])], strict=True))
 
 
 def random_weights_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ like those of a cheat).
 
 The headline score and the rule of verification were named before any model was trained. Whoever
 would change them tries that on the cohorts of :data:`DEVELOPMENT_SEEDS`; an audit that is reported
-uses others, as both forms do.
+uses others, as both forms do. The stem was chosen there: after twelve epochs honest models with a siamese
+stem reached a balanced accuracy of 0.88 in two cohorts, with plain concatenation 0.67 after sixteen,
+and a model that hardly reads the tumour is a poor example of one that does.
 
 No torch here: the command line reads this before it knows what to do.
 """
@@ -126,11 +128,11 @@ class AuditSettings:
     patients: int = 48
     spacing_mm: float = 5.0
     hold_out: int = 4
-    epochs: int = 16
-    stem: str = "concat"
+    epochs: int = 12
+    stem: str = "siamese"
     methods: tuple[str, ...] = ("saliency", "gradcam", "ig:zero", "ig:prior")
-    copies: int = 2
-    n_steps: int = 8
+    copies: int = 1
+    n_steps: int = 6
     n_resamples: int = 2000
     quick: bool = False
 
@@ -201,9 +203,7 @@ looked at while the rule of verification was written."""
 
 FULL = AuditSettings(
     kinds=(HONEST, *SHORTCUTS, "noise@0", "noise@0.5"),
-    cohort_seeds=(11, 12, 13, 14, 15, 16, 17, 18),
-    patients=64,
-    epochs=24,
-    copies=3,
+    cohort_seeds=(*QUICK.cohort_seeds, 11, 12, 13, 14, 15),
 )
-"""Eight models a kind, each in a cohort of its own; with decoys and a mixed kind."""
+"""Eight models a kind, each in a cohort of its own; with decoys and a mixed kind. Its models are
+trained like those of the quick form, which it goes on from in the same folder."""
