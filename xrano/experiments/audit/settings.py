@@ -8,9 +8,9 @@ like those of a cheat).
 
 The headline score and the rule of verification were named before any model was trained. Whoever
 would change them tries that on the cohorts of :data:`DEVELOPMENT_SEEDS`; an audit that is reported
-uses others, as both forms do. The stem was chosen there: after twelve epochs honest models with a siamese
-stem reached a balanced accuracy of 0.88 in two cohorts, with plain concatenation 0.67 after sixteen,
-and a model that hardly reads the tumour is a poor example of one that does.
+uses others, as both forms do. The stem was chosen there: after twelve epochs honest models with a
+siamese stem reached a balanced accuracy of 0.88 in two cohorts, with plain concatenation 0.67 after
+sixteen, and a model that hardly reads the tumour is a poor example of one that does.
 
 No torch here: the command line reads this before it knows what to do.
 """
