@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano audit --out audit   (then:  xrano audit --out audit --run RUN --scores SCORES)"
+
+JSON_KEYS = {
+    "verdict": "in words, a paragraph a line; of a run that is placed, the placing",
+    "audit": "what audit.json holds: models, separation of each score; null for a part or a run",
+    "placed": "of a run: one entry a score, as in own_run.csv; null otherwise",
+    "part": "i and n of a shard; null without one",
+    "failures": "model and error of those that failed now",
+    "files": "what was written, in the order to look at it",
+}
 
 
 def run(
@@ -20,7 +31,7 @@ def run(
     collect_only: bool = False,
     run: Path | None = None,
     scores: Path | None = None,
-) -> None:
+) -> Answer:
     """Which scores tell models that read the tumour from models that cheat; and where yours lies.
 
     Trains phantom models whose cause is known, verifies each on held-out patients, and says for
@@ -44,8 +55,9 @@ def run(
     """
     from xrano.cli.terminal import bar
     from xrano.errors import ConfigError
-    from xrano.experiments.audit.audit_files import write_audit
+    from xrano.experiments.audit.audit_files import audit_json, write_audit
     from xrano.experiments.audit.audit_result import audit_result
+    from xrano.experiments.audit.cohort_probe import probe_cohorts
     from xrano.experiments.audit.run_audit import finished_models, require_all, run_audit
     from xrano.experiments.audit.verdict import verdict_text
     from xrano.experiments.shards import shard_of
@@ -53,8 +65,7 @@ def run(
     if run is not None or scores is not None:
         if run is None or scores is None:
             raise ConfigError("to place a run give both: --run RUN --scores SCORES")
-        _place(out, run, scores)
-        return
+        return _placed(out, run, scores)
     settings = _settings(
         full,
         kinds=kinds,
@@ -70,15 +81,24 @@ def run(
     failures = []
     if not collect_only:
         failures = run_audit(settings, out, shard=part, say=_say, progress=bar)
+    values: dict[str, Any] = {
+        **dict.fromkeys(JSON_KEYS),
+        "part": part,
+        "failures": [{"model": one.model.name, "error": one.error} for one in failures],
+        "files": [],
+    }
     if part is not None:
-        print(f"part {part[0]} of {part[1]} is done; after all parts run once without shard")
+        text = f"part {part[0]} of {part[1]} is done; after all parts run once without shard"
+        values["verdict"] = [text]
     else:
-        result = audit_result(settings, finished_models(settings, out))
+        probes = probe_cohorts(settings, out, progress=bar)
+        result = audit_result(settings, finished_models(settings, out), probes)
         written = write_audit(result, out)
-        print(verdict_text(result))
-        for path in written:
-            print(f"  {path}")
-    require_all(failures)
+        verdict = verdict_text(result)
+        text = "\n".join([verdict, *(f"  {path}" for path in written)])
+        values |= {"verdict": verdict.splitlines(), "audit": audit_json(result, verdict)}
+        values["files"] = written
+    return Answer(text, values, lambda: require_all(failures))
 
 
 def _settings(full: bool, **changes: Any) -> Any:
@@ -95,7 +115,7 @@ def _settings(full: bool, **changes: Any) -> Any:
     return replace(FULL if full else QUICK, **given)
 
 
-def _place(out: Path, run: Path, scores: Path) -> None:
+def _placed(out: Path, run: Path, scores: Path) -> Answer:
     from xrano.experiments.audit.audit_files import read_audit
     from xrano.experiments.audit.own_run import own_run_text, place_run, run_notes
     from xrano.scoring.table_files import write_frame
@@ -106,8 +126,16 @@ def _place(out: Path, run: Path, scores: Path) -> None:
     notes = run_notes(opened, scores, audit)
     placed = place_run(audit, scores)
     write_frame(placed, out / "own_run.csv")
-    print(own_run_text(placed, opened.root.resolve().name, notes=notes))
-    print(f"  {out / 'own_run.csv'}")
+    text = own_run_text(placed, opened.root.resolve().name, notes=notes)
+    file = out / "own_run.csv"
+    values = {
+        **dict.fromkeys(JSON_KEYS),
+        "verdict": text.splitlines(),
+        "placed": placed,
+        "failures": [],
+        "files": [file],
+    }
+    return Answer(f"{text}\n  {file}", values)
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@
     settings.json     what was asked for
     models.csv        one row a model: accuracies, verification
     audit_scores.csv  one row a model, method, score and lesion size
+    probes.csv        what tissue far from any lesion tells in each cohort's honest scans
     audit.csv         how each score tells honest from cheating: AUROC with interval, verdict
     audit.json        all of these in one, with the verdict and the cost
     verdict.txt       in words
@@ -14,7 +15,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from xrano.experiments.audit.verdict import verdict_text
 from xrano.experiments.audit.verification import RULE
 from xrano.scoring.report import finite
 from xrano.scoring.table_files import read_frame, write_frame
+from xrano.text_files import read_json
 
 _NUMBERS = (
     *("value", "strength", "own", "swapped", "removed", "erased", "swapped_loss", "erased_loss"),
@@ -65,6 +66,7 @@ def write_audit(result: AuditResult, out: Path) -> list[Path]:
     write_frame(result.models, out / "models.csv")
     write_frame(result.scores, out / "audit_scores.csv")
     write_frame(result.separation, out / "audit.csv")
+    write_frame(result.probes, out / "probes.csv")
     write_text(out / "verdict.txt", text + "\n")
     figures = write_figures(result, out)
     write_json(out / "audit.json", audit_json(result, text))
@@ -85,6 +87,7 @@ def audit_json(result: AuditResult, text: str) -> dict[str, Any]:
             "models_planned": result.planned,
             "model_seconds": float(result.models["seconds"].sum()),
             "models": result.models.to_dict("records"),
+            "probes": result.probes.to_dict("records"),
             "separation": result.separation.to_dict("records"),
             "verdict": text.splitlines(),
         }
@@ -100,20 +103,23 @@ def read_audit(root: Path) -> SavedAudit:
     """
     root = Path(root)
     try:
-        facts = json.loads((root / "audit.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts = read_json(root / "audit.json")
+        if not isinstance(facts, dict):
+            raise ValueError("audit.json holds no mapping")
+        told = facts.get("median_core_ml")
+        median = math.nan if told is None else float(told)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise ManifestError(
             f"{root} holds no finished audit ({error}); run xrano audit --out {root} first, or "
             "name the folder of one"
         ) from error
-    median = facts.get("median_core_ml")
     return SavedAudit(
         root,
         settings_from_json(facts.get("settings", {}), root / "audit.json"),
         _read(root / "models.csv", MODEL_COLUMNS),
         _read(root / "audit_scores.csv", SCORE_COLUMNS),
         _read(root / "audit.csv", AUDIT_COLUMNS),
-        math.nan if median is None else float(median),
+        median,
     )
 
 
@@ -125,7 +131,12 @@ def claim(out: Path, settings: AuditSettings) -> None:
     """
     path = out / "settings.json"
     if path.is_file():
-        values = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            values = read_json(path)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{path} cannot be read ({error}); choose another --out, or delete it"
+            ) from error
         known = settings_from_json(values, path).of_one_model
         other = [name for name, value in settings.of_one_model.items() if known[name] != value]
         if other:

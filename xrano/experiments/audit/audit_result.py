@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from xrano.errors import ManifestError
+from xrano.experiments.audit.cohort_probe import PROBE_COLUMNS
 from xrano.experiments.audit.one_model import FinishedModel
 from xrano.experiments.audit.score_table import model_scores
 from xrano.experiments.audit.separation import separation_table
@@ -35,7 +36,8 @@ class AuditResult:
 
     ``models``: :data:`MODEL_COLUMNS`; ``scores``: :data:`SCORE_COLUMNS`; ``separation``:
     :data:`~xrano.experiments.audit.separation.AUDIT_COLUMNS`; ``median_ml``: core volume that parts
-    small lesions from large ones; ``planned``: models asked for.
+    small lesions from large ones; ``planned``: models asked for; ``probes``:
+    :data:`~xrano.experiments.audit.cohort_probe.PROBE_COLUMNS`.
     """
 
     settings: AuditSettings
@@ -44,10 +46,20 @@ class AuditResult:
     separation: pd.DataFrame
     median_ml: float
     planned: int
+    probes: pd.DataFrame
 
 
-def audit_result(settings: AuditSettings, finished: Sequence[FinishedModel]) -> AuditResult:
+def audit_result(
+    settings: AuditSettings,
+    finished: Sequence[FinishedModel],
+    probes: pd.DataFrame | None = None,
+) -> AuditResult:
     """All tables of the models that are done.
+
+    Args:
+        settings: of the audit.
+        finished: its models.
+        probes: of :func:`~xrano.experiments.audit.cohort_probe.probe_cohorts`.
 
     Raises:
         ManifestError: if none is.
@@ -68,6 +80,7 @@ def audit_result(settings: AuditSettings, finished: Sequence[FinishedModel]) -> 
         separation_table(scores, n_resamples=settings.n_resamples),
         median,
         len(settings.models()),
+        pd.DataFrame(columns=list(PROBE_COLUMNS)) if probes is None else probes,
     )
 
 

@@ -7,7 +7,6 @@ single maps are thrown away once the values of the pairs are read from them.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.phantom_store import make_store
 from xrano.progress import Progress, quiet
 from xrano.scoring.table_files import write_frame
+from xrano.text_files import read_json
 from xrano.training.config import RunConfig
 from xrano.training.config_file import config_from, preset
 from xrano.training.prediction import predict_all, prediction_table
@@ -163,15 +163,21 @@ def read_model(model: AuditModel, folder: Path) -> FinishedModel | None:
     path = folder / "model.json"
     if not path.is_file():
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = read_json(path)
+        seconds, told = float(found["seconds"]), dict(found["accuracies"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error}); delete it to train this model again"
+        ) from error
     if found.get("name") != model.name:
         raise ConfigError(
             f"{path} is of the model {found.get('name')!r}, not {model.name}; choose another --out"
         )
     return FinishedModel(
         model,
-        accuracies_from_json(found["accuracies"]),
-        float(found["seconds"]),
+        accuracies_from_json(told),
+        seconds,
         read_pair_values(folder / "pair_values.csv"),
     )
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from xrano.data.planting.plan import NO_MARK, SHORTCUTS, PlantingPlan, Tumour
-from xrano.errors import ConfigError, UnknownNameError
+from xrano.errors import ConfigError, UnknownNameError, XranoError
 
 HONEST = "honest"
 
@@ -186,6 +186,8 @@ def settings_from_json(values: Mapping[str, Any], path: Path) -> AuditSettings:
         ConfigError: if they are not those of an audit.
     """
     known = {item.name for item in fields(AuditSettings)}
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path} holds no settings of an audit")
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
@@ -193,7 +195,9 @@ def settings_from_json(values: Mapping[str, Any], path: Path) -> AuditSettings:
     }
     try:
         return AuditSettings(**given)
-    except TypeError as error:
+    except XranoError:
+        raise
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConfigError(f"{path} holds no settings of an audit ({error})") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from xrano.experiments.audit.audit_result import AuditResult
+from xrano.experiments.audit.cohort_probe import probe_line
 from xrano.experiments.audit.score_table import AUDIT_SCORES, STRATA
 from xrano.experiments.audit.separation import (
     EVERY_KIND,
@@ -39,7 +40,8 @@ NO_DECOYS = (
 def verdict_text(result: AuditResult) -> str:
     """The whole verdict, a paragraph a line."""
     table = result.separation
-    lines = [_form(result), f"Rule: {RULE}.", *model_lines(result.models), ""]
+    lines = [_form(result), f"Rule: {RULE}.", *model_lines(result.models)]
+    lines += [probe_line(result.probes), ""]
     if table.empty:
         lines.append("No verified model on one of the sides: no score can be judged.")
     else:
