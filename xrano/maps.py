@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,22 @@ class AttributionMap:
                 "holds NaN or infinite values, or some too large for float32"
             )
         object.__setattr__(self, "data", data)
+
+    def __repr__(self) -> str:
+        meta, sizes = self.meta, " × ".join(map(str, self.grid.shape))
+        method = ":".join(str(meta[key]) for key in ("method", "baseline") if meta.get(key))
+        target = f" for {meta['target_name']}" if meta.get("target_name") else ""
+        pair = f" of {meta['pair_id']}" if meta.get("pair_id") else ""
+        mm = " × ".join(f"{size:g}" for size in self.grid.spacing)
+        return (
+            f"<AttributionMap {method or 'without a method'}{target}{pair}: "
+            f"{len(self.channels)} channels of {sizes} at {mm} mm>"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: three planes through the peak, and what the map says of itself."""
+        # By name, since pictures are some floors above and nothing down here may need them.
+        return str(import_module("xrano.jupyter.map_html").map_html(self))
 
     @property
     def coarse(self) -> bool:

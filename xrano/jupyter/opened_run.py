@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,12 +18,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xrano.attribution.methods import AttributionSettings
-from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.data.pair_volumes import load_pair
 from xrano.experiments.cohort import masks_of, score_one
 from xrano.experiments.explained_pairs import explainers_by_fold
 from xrano.experiments.panels import explanation_panel
 from xrano.explain import Explanation
+from xrano.jupyter.answers import Answers
+from xrano.jupyter.explanation_html import explained_words, explanation_html
+from xrano.jupyter.map_html import show_with
+from xrano.jupyter.run_html import run_html, run_words
+from xrano.jupyter.shown_pair import ShownPair
 from xrano.maps import AttributionMap
+from xrano.progress import Progress, quiet
 from xrano.scoring.score_table import score_table
 from xrano.training import run as runs
 
@@ -33,6 +39,16 @@ class Explored:
     """An explanation with its pictures and scores."""
 
     explanation: Explanation
+
+    def __post_init__(self) -> None:
+        for item in self.maps:
+            show_with(item, self.explanation.pair)
+
+    def __repr__(self) -> str:
+        return f"<Explored {explained_words(self.explanation)}; {len(self.maps)} maps>"
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self.explanation)
 
     @property
     def maps(self) -> tuple[AttributionMap, ...]:
@@ -51,6 +67,7 @@ class Explored:
 
     def figure(self, **options: Any) -> Figure:
         """The case panel; options are those of :func:`xrano.viz.panel.case_panel`."""
+        _draw_figures_inline()
         return explanation_panel(self.explanation, **options)
 
     def scores(self, *, reduction: str = "sum") -> pd.DataFrame:
@@ -66,6 +83,12 @@ class OpenRun:
 
     run: runs.Run
 
+    def __repr__(self) -> str:
+        return f"<OpenRun {run_words(self.run)}>"
+
+    def _repr_html_(self) -> str:
+        return run_html(self.run)
+
     def pairs(self, *, response: str | None = None) -> list[str]:
         """Ids of the pairs that this run can explain, of one response if named."""
         table = self.run.tested_pairs()
@@ -78,13 +101,45 @@ class OpenRun:
         """Out-of-fold predictions."""
         return self.run.predictions
 
-    def pair(self, pair_id: str) -> PairVolumes:
-        """The normalised scans, brain and segmentations of a pair.
+    def pair(self, pair_id: str) -> ShownPair:
+        """The normalised scans, brain and segmentations of a pair, drawn in a notebook.
 
         Raises:
             UnknownNameError: if there is no such pair.
         """
-        return load_pair(self.run.store, self.run.pair(pair_id), self.run.layout)
+        return ShownPair(**vars(load_pair(self.run.store, self.run.pair(pair_id), self.run.layout)))
+
+    def scores(
+        self,
+        pair_ids: Iterable[str] | None = None,
+        methods: Sequence[str] = ("saliency", "gradcam"),
+        *,
+        progress: Progress = quiet,
+    ) -> pd.DataFrame:
+        """Overlap of the maps of several pairs as one table, of the trained network alone.
+
+        ``xrano score`` adds what a gain needs: random-weight copies and reference maps.
+
+        Args:
+            pair_ids: pairs of :meth:`pairs`; all of them if not given.
+            methods: as in :meth:`explain`; each map explains the predicted class.
+            progress: how to show progress.
+
+        Raises:
+            As :meth:`explain`.
+        """
+        # No map is looked at twice here.
+        answers = Answers(self.run, AttributionSettings(), room_gb=0)
+        wanted = list(answers.records) if pair_ids is None else list(pair_ids)
+        tables = []
+        for pair_id in progress(wanted, "explaining and scoring"):
+            masks = masks_of(answers.pair(pair_id))
+            found = [answers.explained(pair_id, method, "predicted") for method in methods]
+            rows = [
+                row for one in found for item in one.maps for row in score_one(item, masks, "sum")
+            ]
+            tables.append(score_table(rows))
+        return pd.concat(tables, ignore_index=True) if tables else score_table([])
 
     def explain(
         self,

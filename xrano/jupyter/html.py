@@ -1,0 +1,91 @@
+"""Small pieces of HTML for notebooks; everything that comes from data is escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from matplotlib.figure import Figure
+
+REPR_BYTES = 100_000
+"""The picture in a repr is at most this large; in base64 a third more."""
+
+_DPI = (100, 80, 60, 45, 30)
+
+NOTE = "Research software, not a medical device."
+
+
+def png_of(figure: Figure, *, limit: float = math.inf) -> bytes:
+    """A figure as PNG, with fewer pixels where it would be larger than ``limit`` bytes."""
+    for dpi in _DPI:
+        buffer = io.BytesIO()
+        figure.savefig(
+            buffer, format="png", dpi=dpi, facecolor=figure.get_facecolor(),
+            metadata={"Software": None},
+        )  # fmt: skip
+        if buffer.tell() <= limit:
+            break
+    return buffer.getvalue()
+
+
+def image(png: bytes, alternative: str) -> str:
+    """A picture that needs no file; ``alternative`` is what it shows, in words."""
+    data = base64.b64encode(png).decode()
+    return (
+        f'<img src="data:image/png;base64,{data}" alt="{escape(alternative)}" '
+        'style="max-width:100%">'
+    )
+
+
+def facts(pairs: Mapping[str, object]) -> str:
+    """A table of names and values."""
+    rows = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(name)}</th>'
+        f'<td style="text-align:left">{escape(str(value))}</td></tr>'
+        for name, value in pairs.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
+    """A table with a head; the first cell of a row heads it."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(str(first))}</th>'
+        + "".join(f"<td>{escape(str(value))}</td>" for value in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    above = f'<caption style="text-align:left">{escape(caption)}</caption>' if caption else ""
+    return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def card(title: str, *parts: str) -> str:
+    """A heading, what belongs to it, and the disclaimer."""
+    inside = "".join(parts)
+    return f"<div><strong>{escape(title)}</strong>{inside}<div><small>{NOTE}</small></div></div>"
+
+
+def number(value: float, form: str = ".2f") -> str:
+    """A number with a true minus sign; a dash where there is none.
+
+    Example:
+        >>> number(-1.234, "+.1f"), number(float("nan"))
+        ('−1.2', '–')
+    """
+    if value != value:
+        return "–"
+    return format(value, form).replace("-", "−").replace("inf", "∞")
+
+
+def chances(probabilities: Mapping[str, float]) -> str:
+    """Probabilities in one line.
+
+    Example:
+        >>> chances({"CR": 0.1, "PD": 0.9})
+        'CR 0.10, PD 0.90'
+    """
+    return ", ".join(f"{name} {value:.2f}" for name, value in probabilities.items())
