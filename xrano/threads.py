@@ -15,7 +15,18 @@ def usable_threads() -> int:
         >>> usable_threads() >= 1
         True
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    most = int(asked) if asked.isdigit() and int(asked) > 0 else cores or 1
-    return max(1, min(cores or 1, most))
+    return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on; at least 1.
+
+    Example:
+        >>> usable_cores() >= 1
+        True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -117,13 +117,16 @@ def test_bad_usage_exits_with_2(tmp_path: Path, capsys: Capture):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_traceback_is_shown_when_asked_for(tmp_path: Path):
-    from xrano.errors import ManifestError
-
-    with pytest.raises(ManifestError):
-        main(["--debug", "index", str(tmp_path), "--out", str(tmp_path / "out")])
-    with pytest.raises(ManifestError):
-        main(["index", str(tmp_path), "--out", str(tmp_path / "out"), "--debug"])
+@pytest.mark.parametrize("place", range(5))
+def test_a_traceback_is_shown_when_asked_for(tmp_path: Path, place: int, capsys: Capture):
+    """Anywhere on the line; what is said without it is said last."""
+    words = ["index", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert main([*words[:place], "--debug", *words[place:]]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "Traceback (most recent call last):"
+    assert said[-1] == line
 
 
 def test_the_module_runs_as_a_program(tmp_path: Path):

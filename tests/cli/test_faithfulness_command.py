@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from xrano.cli.faithfulness_command import JSON_KEYS
 from xrano.cli.main import main
 from xrano.training.run import Run
 
@@ -30,8 +32,12 @@ def test_it_names_its_pairs_writes_tables_and_tells_them(
     assert set(table["method"]) == {"", "saliency"}
     for metric in set(table["metric"]):
         assert f"\n{metric}\n" in said
-    assert main([str(argument) for argument in arguments]) == 0
-    assert "4 parts are there" in capsys.readouterr().out
+    assert main([*(str(argument) for argument in arguments), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "4 parts are there" in captured.err
+    found = json.loads(captured.out)
+    assert set(found) == set(JSON_KEYS)
+    assert {one["metric"] for one in found["summary"]} == set(table["metric"])
 
 
 @pytest.mark.parametrize(

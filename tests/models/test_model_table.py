@@ -103,28 +103,28 @@ class TestStepCost:
 
 
 class TestCommand:
-    def test_every_network_has_a_line(self, capsys):
-        models_command.run(shape=(48, 56, 48), sequences=("T1", "FLAIR"))
-        lines = capsys.readouterr().out.splitlines()
+    def test_every_network_has_a_line(self):
+        answer = models_command.run(shape=(48, 56, 48), sequences=("T1", "FLAIR"))
+        lines = answer.text.splitlines()
         assert lines[0].startswith("4 channels (T1, FLAIR of both scans), 48×56×48 voxels")
         assert [line.split()[0] for line in lines[2:]] == list(MODELS)
         (vit,) = [line for line in lines if line.startswith("vit ")]
         assert "20×20×10" in vit
         assert "3×3×5" in vit
 
-    def test_the_stem_is_told(self, capsys):
-        models_command.run(shape=(48, 56, 48), stem="subtract", models=("densenet_small",))
-        assert "stem subtract: current − prior" in capsys.readouterr().out
+    def test_the_stem_is_told(self):
+        answer = models_command.run(shape=(48, 56, 48), stem="subtract", models=("densenet_small",))
+        assert "stem subtract: current − prior" in answer.text
 
-    def test_a_step_that_fails_does_not_stop_the_table(self, capsys, monkeypatch):
+    def test_a_step_that_fails_does_not_stop_the_table(self, monkeypatch):
         def measured(name, *_, **__):
             if name == "alexnet3d":
                 raise ModelError("not enough memory")
             return StepCost(1.5, 2_000_000_000)
 
         monkeypatch.setattr("xrano.models.step_cost.measure_step", measured)
-        models_command.run(shape=(7, 7, 9), models=("alexnet3d", "vit_small"), time=True)
-        lines = capsys.readouterr().out.splitlines()
+        answer = models_command.run(shape=(7, 7, 9), models=("alexnet3d", "vit_small"), time=True)
+        lines = answer.text.splitlines()
         assert "failed" in lines[2]
         assert "not enough memory" in lines[2]
         assert "1.50 s" in lines[3]

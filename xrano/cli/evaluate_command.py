@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano evaluate runs/first"
 POSITIONAL_HELP = "folder that xrano train wrote"
 
+JSON_KEYS = {
+    "run": "the folder",
+    "evaluations": "the network and each reference: counts, and value, low and high of each score",
+    "notes": "what to say beside the numbers, such as that they leak",
+    "file": "evaluation.json, with the same numbers",
+}
 
-def run(run_dir: Path, n_resamples: int = 2000, seed: int = 0, store: Path | None = None) -> None:
+
+def run(run_dir: Path, n_resamples: int = 2000, seed: int = 0, store: Path | None = None) -> Answer:
     """Judge the out-of-fold predictions; writes evaluation.json into the run's folder.
 
     Args:
@@ -21,5 +30,9 @@ def run(run_dir: Path, n_resamples: int = 2000, seed: int = 0, store: Path | Non
     from xrano.training.run import open_run
 
     opened = open_run(run_dir, store=store)
-    print(evaluate_run(opened, n_resamples=n_resamples, seed=seed).text())
-    print(f"all numbers in {run_dir / 'evaluation.json'}; 95 % intervals by patients")
+    judged = evaluate_run(opened, n_resamples=n_resamples, seed=seed)
+    file = run_dir / "evaluation.json"
+    return Answer(
+        f"{judged.text()}\nall numbers in {file}; 95 % intervals by patients",
+        {"run": run_dir, "evaluations": judged.found, "notes": judged.notes, "file": file},
+    )

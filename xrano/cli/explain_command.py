@@ -38,10 +38,18 @@ def run(
     occlude: Literal["pair", "visit", "channel"] = "pair",
     maps: Literal["none", "reduced", "full"] = "full",
     storage: Literal["float32", "int16"] = "float32",
-    slice_by: Literal["tumour", "peak", "change", "centre"] = "tumour",
+    layout: Literal["case", "comparison"] = "case",
+    slice_by: Literal["tumour", "peak", "change", "centre", "mosaic"] = "tumour",
+    slices: int = 6,
     planes: tuple[Literal["axial", "coronal", "sagittal"], ...] = ("axial",),
     convention: Literal["radiological", "neurological"] = "radiological",
     background: str = "",
+    rectification: Literal["auto", "absolute", "positive", "negative", "none"] = "auto",
+    threshold: float = 0.2,
+    percentile: float = 99.5,
+    timepoints: Literal["together", "apart"] = "together",
+    format: tuple[Literal["png", "svg", "pdf"], ...] = ("png",),  # noqa: A002 — as above
+    width: Literal["screen", "single", "double", "full"] = "screen",
     scan: str = "",
     store: Path | None = None,
 ) -> None:
@@ -73,10 +81,21 @@ def run(
         occlude: what is hidden at once: a place in both scans, in one visit, or in one channel.
         maps: what to save besides the panels: none, the sum over channels, or all channels.
         storage: with --all: float32, or int16 with a slope (off by half of it at most).
-        slice_by: which slice is drawn.
-        planes: one row of pictures each.
+        layout: a panel of each case (methods in rows, classes in columns with --target all), or
+            one figure that compares methods (columns) on the same slice of each pair (rows).
+        slice_by: which slice is drawn; mosaic draws several through the whole tumour.
+        slices: of a mosaic.
+        planes: one row of pictures each; one for a mosaic or a comparison.
         convention: radiological shows the patient's left on the right.
         background: sequence under the maps; CT1 if not given, or the first there is.
+        rectification: which sign of a map is drawn; auto is absolute, and positive for class
+            activation maps; none draws both signs in two colours.
+        threshold: share of the colour scale below which nothing is drawn.
+        percentile: of a map's magnitude in the brain at which its colour scale ends.
+        timepoints: apart draws what a method says of the prior and of the current scan side by
+            side.
+        format: a panel is written as png, and as svg or pdf besides.
+        width: screen, or a journal's column: single 89 mm, double 120 mm, full 183 mm.
         scan: sequence of the current scan whose own file maps are saved on and drawn over, in its
             own millimetres; the network's first, and a panel on the store's grid, if not given.
         store: where the prepared store is now, if it was moved.
@@ -92,6 +111,8 @@ def run(
         raise ConfigError(
             "name pairs by --pair ID, two folders by --prior DIR --current DIR, or --all"
         )
+    if all and layout != "case":
+        raise ConfigError("--all saves maps and draws nothing; name pairs to compare by --pair")
     opened = open_run(run_dir, store=store)
     if background and background not in opened.layout.sequences:
         raise UnknownNameError("sequence", background, opened.layout.sequences)
@@ -115,19 +136,28 @@ def run(
     elif all:
         _explain_all(opened, out, (tuple(methods), target, maps, scan, storage, settings), shard)
     else:
+        panel = {
+            "slice_by": slice_by,
+            "convention": convention,
+            "background": background or "CT1",
+            "rectification": None if rectification == "auto" else rectification,
+            "threshold": threshold,
+            "percentile": percentile,
+            "width": None if width == "screen" else width,
+        }
+        of_case = {"planes": tuple(planes), "slices": slices, "timepoints": timepoints}
+        _require_drawable(panel, of_case)
         options = {
             "target": target,
             "settings": settings,
             "save_maps": maps != "none",
             "scan": scan,
-            "panel": {
-                "slice_by": slice_by,
-                "planes": tuple(planes),
-                "convention": convention,
-                "background": background or "CT1",
-            },
         }
-        _draw(opened, out, (pair, prior, current), methods, options)
+        chosen = (pair, prior, current)
+        if layout == "case":
+            _draw(opened, out, chosen, methods, {**options, "panel": panel | of_case}, format)
+        else:
+            _compare(opened, out, chosen, methods, {**options, "panel": panel}, (planes, format))
 
 
 def _tell_plan(
@@ -143,22 +173,73 @@ def _tell_plan(
     print(describe_explaining(opened, pairs, methods, target=target, settings=settings))
 
 
-def _draw(opened: Any, out: Path, chosen: Any, methods: Any, options: dict[str, Any]) -> None:
+def _require_drawable(panel: dict[str, Any], of_case: dict[str, Any]) -> None:
+    """Refuse what no panel can be drawn with before anything is explained."""
+    from xrano.viz.panel import planes_to_cut
+    from xrano.viz.panel_maps import MapStyle
+
+    planes_to_cut(panel["slice_by"], of_case["planes"], of_case["slices"])
+    MapStyle(
+        panel["rectification"],
+        percentile=panel["percentile"],
+        threshold=panel["threshold"],
+        timepoints=of_case["timepoints"],
+    )
+
+
+def _draw(
+    opened: Any,
+    out: Path,
+    chosen: Any,
+    methods: Any,
+    options: dict[str, Any],
+    formats: tuple[str, ...],
+) -> None:
     """Panels, and maps if asked for, of some pairs or of two folders."""
     from xrano.cli.terminal import bar
     from xrano.experiments.explained_pairs import explain_pairs
     from xrano.experiments.outside_pair import explain_outside
+    from xrano.experiments.panels import PanelFiles
 
     pair, prior, current = chosen
+    further = tuple(name for name in dict.fromkeys(formats) if name != "png")
+    if further:
+        options["panel"]["files"] = PanelFiles(out / "panels", further)
     if prior is not None:
         panels = [explain_outside(opened, prior, current, methods, out, **options)]
     else:
         panels = explain_pairs(opened, pair, methods, out, progress=bar, **options)
     for path in panels:
+        for name in ("png", *further):
+            print(path.with_suffix(f".{name}"))
+    _tell_maps(opened, out, options["save_maps"], pair)
+
+
+def _compare(
+    opened: Any, out: Path, chosen: Any, methods: Any, options: dict[str, Any], form: Any
+) -> None:
+    """One figure of several methods and pairs, and maps if asked for."""
+    from xrano.cli.terminal import bar
+    from xrano.errors import ConfigError
+    from xrano.experiments.method_comparison import compare_methods
+
+    (pair, prior, _), (planes, formats) = chosen, form
+    if prior is not None:
+        raise ConfigError("--layout comparison is of pairs of the cohort: name them by --pair")
+    if len(planes) != 1:
+        raise ConfigError(f"--layout comparison has one plane, got {' '.join(planes)}")
+    options["panel"]["plane"] = planes[0]
+    for path in compare_methods(
+        opened, pair, methods, out, formats=formats, progress=bar, **options
+    ):
         print(path)
-    if options["save_maps"]:
+    _tell_maps(opened, out, options["save_maps"], pair)
+
+
+def _tell_maps(opened: Any, out: Path, saved: bool, pair: tuple[str, ...]) -> None:
+    if saved:
         print(f"maps in {out / 'maps'}")
-    if options["save_maps"] and pair:
+    if saved and pair:
         print(f"next:  xrano score {opened.root} --maps {out / 'maps'} --out {out / 'scores'}")
 
 

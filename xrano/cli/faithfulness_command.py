@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano faithfulness runs/first --out faithfulness --pairs 12"
 POSITIONAL_HELP = "folder that xrano train or xrano demo wrote"
+
+JSON_KEYS = {
+    "summary": "one entry a test, method and number, as in faithfulness_summary.csv",
+    "pairs": "pairs and patients that were measured, in words",
+    "notes": "what to say beside the numbers, such as that they leak",
+    "files": "what was written",
+}
 
 
 def run(
@@ -27,7 +36,7 @@ def run(
     memory_gb: float = 2.0,
     n_resamples: int = 2000,
     store: Path | None = None,
-) -> None:
+) -> Answer:
     """Test whether maps tell the truth about the network, on some held-out pairs.
 
     Every number stands beside what a random map, a random network or an untouched scan gives. It
@@ -73,8 +82,10 @@ def run(
     measured = measure_faithfulness(opened, out, settings, seeds=seed_runs, progress=bar)
     summary = summarise(measured.rows, n_resamples=n_resamples, seed=seed)
     written = write_faithfulness(measured.rows, summary, measured.answers, out)
-    print(faithfulness_text(summary, told(measured.pairs), tests=tests))
-    if opened.leak_note:
-        print(opened.leak_note)
-    for path in written:
-        print(f"  {path}")
+    pairs_told = told(measured.pairs)
+    notes = [opened.leak_note] if opened.leak_note else []
+    text = faithfulness_text(summary, pairs_told, tests=tests)
+    return Answer(
+        "\n".join([text, *notes, *(f"  {path}" for path in written)]),
+        {"summary": summary, "pairs": pairs_told, "notes": notes, "files": written},
+    )

@@ -5,8 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano index /data/LUMIERE --out index"
 POSITIONAL_HELP = "the cohort's folder; of LUMIERE at, above or below Imaging/"
+
+JSON_KEYS = {
+    "out": "folder of the tables",
+    "dataset": "whose layout it is",
+    "reference": "the prior scan of a pair",
+    "sessions": "how many there are",
+    "patients": "of these",
+    "segmentations": "how many there are",
+    "pairs": "how many there are",
+    "spans_surgery": "pairs across an operation",
+    "pairs_per_response": "by response; empty for unrated",
+    "patients_per_response": "by response",
+    "exclusions": "sessions without a pair, by reason",
+    "patients_per_exclusion": "by reason",
+    "references": "pairs, patients and spans_surgery that each reference would give",
+    "coverage": "pairs in which a region is there, vanished, shrunk or grown, by response",
+    "volume_source": "the segmentation that says so",
+    "flags": "pairs by what is odd about them",
+    "agreement": "of the segmentations, in words",
+    "notes": "what is odd about the cohort, in words",
+}
 
 
 def run(
@@ -23,7 +46,7 @@ def run(
     measure: bool = False,
     rate_by_rule: bool = False,
     rule_reference: Literal["rano", "previous"] = "rano",
-) -> None:
+) -> Answer:
     """List a cohort: sessions.csv, segmentations.csv, pairs.csv, exclusions.csv.
 
     Args:
@@ -61,5 +84,5 @@ def run(
         rule_reference=rule_reference,
         progress=bar,
     )
-    print(summary.describe())
-    print(f"tables in {out}; next:  xrano prepare {out} --out store")
+    following = f"tables in {out}; next:  xrano prepare {out} --out store"
+    return Answer(f"{summary.describe()}\n{following}", vars(summary))

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano layers runs/first --out layers"
 POSITIONAL_HELP = "folder that xrano train wrote"
+
+JSON_KEYS = {
+    "summary": "part, method, layer, cells, lift with interval, whether chosen: one entry each",
+    "notes": "what to say beside the numbers, such as that they leak",
+    "files": "what was written",
+}
 
 
 def run(
@@ -15,7 +23,7 @@ def run(
     most_pairs: int = 60,
     n_resamples: int = 2000,
     store: Path | None = None,
-) -> None:
+) -> Answer:
     """Score class activation maps of every layer, choose one on training pairs, tell held-out ones.
 
     Args:
@@ -35,8 +43,6 @@ def run(
     rows = sweep_layers(opened, methods=tuple(methods), most_pairs=most_pairs, progress=bar)
     summary = summarise_layers(rows, n_resamples=n_resamples)
     written = write_layers(rows, summary, out)
-    print(layers_text(summary))
-    if opened.leak_note:
-        print(opened.leak_note)
-    for path in written:
-        print(f"  {path}")
+    notes = [opened.leak_note] if opened.leak_note else []
+    lines = [layers_text(summary), *notes, *(f"  {path}" for path in written)]
+    return Answer("\n".join(lines), {"summary": summary, "notes": notes, "files": written})

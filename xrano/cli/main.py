@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -13,10 +16,31 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 import xrano
-from xrano.errors import UnknownNameError, XranoError, is_out_of_memory
+from xrano.cli.answers import Answer
+from xrano.cli.arguments import complete_flags, expand_preset, gather_lists, presets, underscored
+from xrano.cli.complaints import (
+    INTERRUPTED,
+    TERMINATED,
+    USAGE,
+    Complaint,
+    complaint,
+    stopped_by_sigterm,
+)
+from xrano.cli.help_pages import (
+    CommandParser,
+    HelpPage,
+    complain,
+    description_of,
+    epilog_of,
+    top_page,
+    usage_of,
+)
+from xrano.cli.stopping import StopRequest, sigterm_stops
+from xrano.errors import UnknownNameError, XranoError, XranoWarning
 
 COMMANDS = {
     "demo": "the whole path on a phantom cohort, in a few minutes",
+    "doctor": "say whether this machine and installation are fit, and what to do if not",
     "phantom": "write a phantom cohort in LUMIERE's layout",
     "index": "list a cohort's sessions, pairs, and what is excluded and why",
     "prepare": "bring an indexed cohort to one grid, ready to train on",
@@ -33,6 +57,8 @@ COMMANDS = {
     "score": "score maps against the segmentations, above chance",
     "faithfulness": "test whether maps tell the truth about the network",
     "audit": "ask which scores tell models that cheat, and where a run lies among them",
+    "report": "write pages for people: one of the cohort, one of each case",
+    "figures": "draw every figure whose inputs are there, from the run and what lies beside it",
 }
 """Command to what it does; the module of each is ``xrano.cli.NAME_command``."""
 
@@ -49,176 +75,198 @@ POSITIONALS = {
     "explain": ("run_dir",),
     "score": ("run_dir",),
     "faithfulness": ("run_dir",),
+    "report": ("run_dir",),
+    "figures": ("run_dir",),
 }
 """Arguments that need no option name: what the command before has written."""
 
 
-LISTS = (
-    "--methods",
-    "--pair",
-    "--planes",
-    "--folds",
-    "--model.sequences",
-    "--cases",
-    "--sequences",
-    "--box",
-    "--shape",
-    "--models",
-    "--arms",
-    "--tests",
-    "--seed_runs",
-    "--kinds",
-    "--cohorts",
-)
-"""Options that take several values, separated by blanks."""
+LISTS = ("--model.sequences",)
+"""Options of settings that take several values, separated by blanks; those of a command's own are
+known by their type."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, 1 for a mendable error, 2 for bad usage."""
-    arguments = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
-    try:
-        parser = build_parser()
-        parsed = parser.parse_args(_complete_flags(_gather_lists(_expand_preset(arguments))))
-        command = parsed.subcommand
-        if command is None:
-            parser.print_help()
-            return 2
-        values = parser.instantiate(parsed)[command]
-        _run(command, values)
-    except KeyboardInterrupt:
-        print("xrano: stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (XranoError, OSError, MemoryError, RuntimeError) as error:
-        if debug or (isinstance(error, RuntimeError) and not is_out_of_memory(error)):
-            raise
-        print(f"xrano: error: {_one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the command line; the exit status is one of :mod:`xrano.cli.complaints`."""
+    if argv is None:
+        _write_lines_at_once()
+    words = [underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    with sigterm_stops() as stop, _short_warnings():
+        try:
+            return _obey(words)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        # Everything there is: no user shall see a traceback that was not asked for.
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            found = _complaint(error, stop, words)
+            if found.status in (INTERRUPTED, TERMINATED):
+                print(f"xrano: {found.line}", file=sys.stderr)
+            else:
+                complain(found.line)
+            return found.status
 
 
-def build_parser() -> ArgumentParser:
-    """The parser of all commands; nothing heavy is imported."""
+def build_parser(names: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
+    """The parser of all commands, or of some; nothing heavy is imported."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(
-        prog="xrano",
-        description="Where does a network look when it rates glioblastoma response (RANO), and "
-        "is it the tumour? Research software, not a medical device.",
-        epilog="start with:  xrano demo --out xrano-demo",
-        version=xrano.__version__,
-        allow_abbrev=False,
+    parser = CommandParser(
+        prog="xrano", version=xrano.__version__, allow_abbrev=False, formatter_class=HelpPage
     )
+    parser.positionals = POSITIONALS
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subcommands(required=False, dest="subcommand")
-    for name, summary in COMMANDS.items():
+    for name in names:
         module = import_module(f"xrano.cli.{name}_command")
-        command = ArgumentParser(
-            description=summary, epilog=f"example:  {module.EXAMPLE}", allow_abbrev=False
-        )
-        command.add_argument("--config", action="config", help="YAML file of these options")
-        if name == "train":
-            # Taken out before parsing; here for --help alone.
-            presets = ", ".join(sorted(_presets()))
-            command.add_argument("--preset", help=f"settings that come with xrano: {presets}")
-        positionals = POSITIONALS.get(name, ())
-        for positional in positionals:
-            command.add_argument(positional, type=Path, help=module.POSITIONAL_HELP)
-        command.add_function_arguments(
-            module.run, skip=set(positionals), as_group=False, sub_configs=False
-        )
-        commands.add_subcommand(name, command, help=summary)
+        commands.add_subcommand(name, _command_parser(name, module), help=COMMANDS[name])
     return parser
 
 
-def _run(command: str, values: Namespace) -> None:
-    module: Any = import_module(f"xrano.cli.{command}_command")
+def _command_parser(name: str, module: Any) -> ArgumentParser:
+    command = CommandParser(
+        description=description_of(module.run),
+        epilog=epilog_of(module),
+        allow_abbrev=False,
+        formatter_class=HelpPage,
+    )
+    command.add_argument("--config", action="config", help="YAML file of these options")
+    if name == "train":
+        # Taken out before parsing; here for --help alone.
+        known = ", ".join(sorted(presets()))
+        command.add_argument("--preset", help=f"settings that come with xrano: {known}")
+    positionals = POSITIONALS.get(name, ())
+    for positional in positionals:
+        command.add_argument(positional, type=Path, help=module.POSITIONAL_HELP)
+    command.add_function_arguments(
+        module.run, skip=set(positionals), as_group=False, sub_configs=False
+    )
+    if hasattr(module, "JSON_KEYS"):
+        command.add_argument(
+            "--json", action="store_true", help="one JSON object on standard output, for scripts"
+        )
+    command.usage = usage_of(name, positionals, command)
+    return command
+
+
+def parsed(words: Sequence[str]) -> tuple[str, Namespace]:
+    """The command that words name, and its options.
+
+    Raises:
+        SystemExit: with 2 for a wrong command line, with 0 after a page of help.
+        UnknownNameError: for an unknown preset.
+    """
+    name = next((word for word in words if not word.startswith("-")), None)
+    if name is None and not set(words) & {"--version", "--print_config"}:
+        print(top_page(_DESCRIPTION, COMMANDS, _START), end="")
+        raise SystemExit(0 if {"-h", "--help"} & set(words) else USAGE)
+    if name is not None and name not in COMMANDS:
+        complain(f"{UnknownNameError('command', name, COMMANDS)}; see: xrano --help")
+        raise SystemExit(USAGE)
+    if name is not None:
+        words = complete_flags(words, _flags(name))
+    parser = build_parser([name] if name is not None else ())
+    found = parser.parse_args(gather_lists(expand_preset(words), _lists(name)))
+    return found.subcommand, parser.instantiate(found)[found.subcommand]
+
+
+_DESCRIPTION = (
+    "Where does a network look when it rates glioblastoma response (RANO), and is it the tumour? "
+    "Research software, not a medical device."
+)
+_START = "xrano demo --out xrano-demo"
+
+
+def _obey(words: Sequence[str]) -> int:
+    if not words:
+        print(top_page(_DESCRIPTION, COMMANDS, _START), end="")
+        return USAGE
+    command, values = parsed(words)
     options = {
         name: value for name, value in vars(values).items() if name not in ("config", "preset")
     }
-    module.run(**options)
+    as_json = bool(options.pop("json", False))
+    run = import_module(f"xrano.cli.{command}_command").run
+    if not as_json:
+        found = run(**options)
+    else:
+        # Whatever is said on the way is for people.
+        with redirect_stdout(sys.stderr):
+            found = run(**options)
+    if not isinstance(found, Answer):
+        return 0
+    found.show(as_json=as_json)
+    return found.status
 
 
-def _presets() -> dict[str, Path]:
-    return {path.stem: path for path in (Path(xrano.__file__).parent / "presets").glob("*.yaml")}
+def _flags(command: str) -> set[str]:
+    return {name for name, kind in _kinds(command).items() if "bool" in kind}
 
 
-def _expand_preset(arguments: list[str]) -> list[str]:
-    """``--preset NAME`` means ``--config`` with the preset's file."""
-    presets = _presets()
-    expanded: list[str] = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        name, equals, value = argument.partition("=")
-        if name != "--preset":
-            expanded.append(argument)
-            continue
-        preset = value if equals else next(remaining, "")
-        if preset not in presets:
-            raise UnknownNameError("preset", preset, presets)
-        # Right after the command: what is named on the line holds, wherever it stands.
-        expanded[1:1] = ["--config", str(presets[preset])]
-    return expanded
+def _lists(command: str | None) -> set[str]:
+    """A command's own options that take several values, and those of its settings."""
+    kinds = _kinds(command) if command else {}
+    own = {name for name, kind in kinds.items() if kind.startswith(("tuple", "list"))}
+    return own | set(LISTS)
 
 
-def _gather_lists(arguments: list[str]) -> list[str]:
-    """``--methods a b``, ``--methods=a`` and repeats of these as one ``--methods [a,b]``."""
-    rest: list[str] = []
-    gathered: dict[str, list[str]] = {}
-    collecting = ""
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name in LISTS:
-            gathered.setdefault(name, [])
-            collecting, argument = ("", value) if equals else (name, "")
-        elif argument.startswith("-") or not collecting:
-            collecting = ""
-            rest.append(argument)
-            continue
-        gathered[collecting or name] += [item for item in argument.strip("[]").split(",") if item]
-        if argument.startswith("["):
-            collecting = ""
-    return rest + [part for name, items in gathered.items() for part in (name, _listed(items))]
-
-
-def _underscored(argument: str) -> str:
-    """``--allow-outside`` means ``--allow_outside``."""
-    name, equals, value = argument.partition("=")
-    if not name.startswith("--"):
-        return argument
-    return "--" + name[2:].replace("-", "_") + equals + value
-
-
-def _complete_flags(arguments: list[str]) -> list[str]:
-    """A bare ``--paper`` means ``--paper true``."""
-    command = next((word for word in arguments if word in COMMANDS), None)
-    if command is None:
-        return arguments
+def _kinds(command: str) -> dict[str, str]:
+    """Option to its type as it is written."""
     parameters = signature(import_module(f"xrano.cli.{command}_command").run).parameters
-    flags = {f"--{name}" for name, one in parameters.items() if "bool" in str(one.annotation)}
-    completed: list[str] = []
-    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
-        completed.append(argument)
-        if argument in flags and following.lower() not in ("true", "false", "null"):
-            completed.append("true")
-    return completed
+    return {f"--{name}": str(one.annotation) for name, one in parameters.items()}
 
 
-def _listed(items: list[str]) -> str:
-    return f"[{','.join(item.strip() for item in items)}]"
+def _complaint(error: BaseException, stop: StopRequest, words: Sequence[str]) -> Complaint:
+    # Workers of a job are told to stop too, and may be missed before this process hears of it.
+    if not isinstance(error, XranoError) and (
+        stop.asked or "killed by signal: Terminated" in str(error)
+    ):
+        return stopped_by_sigterm()
+    return complaint(error, _written_to(words))
 
 
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename:
-        path = Path(error.filename)
-        file = next((place for place in (path, *path.parents) if place.is_file()), path)
-        return f"a folder is needed, but {file} is a file; name another"
-    if isinstance(error, (MemoryError, RuntimeError)):
-        return f"out of memory ({error}); use a coarser spacing, a smaller batch or network"
-    return " ".join(str(error).split())
+def _written_to(words: Sequence[str]) -> Path | None:
+    """The folder that a command line writes to: ``--out``, or what it works in."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == "--out" and (value or following):
+            return Path(value if equals else following)
+    named = [word for word in words if not word.startswith("-")]
+    return Path(named[1]) if len(named) > 1 and named[0] in POSITIONALS else None
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Show xrano's own warnings in one line each, and others as Python does."""
+    usual = warnings.formatwarning
+
+    def shown(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if issubclass(category, XranoWarning):
+            return f"xrano: warning: {' '.join(str(message).split())}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
+def _write_lines_at_once() -> None:
+    """A log file shows each line when it is said, not when its buffer is full."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True)
 
 
 if __name__ == "__main__":

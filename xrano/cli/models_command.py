@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from xrano.cli.answers import Answer
+from xrano.cli.terminal import bar, table_text
+
 EXAMPLE = "xrano models --shape 240 240 155 --stem siamese"
+
+JSON_KEYS = {
+    "channels": "of the input, in order",
+    "shape": "voxels along i, j, k",
+    "stem": "how the scans come in",
+    "models": "name, parameters, stride, grids (coarse to fine), has_cam, description; with --time "
+    "step: seconds and peak_bytes, or error",
+    "batch_size": "pairs in a measured step",
+}
 
 
 def run(
@@ -15,7 +27,7 @@ def run(
     time: bool = False,
     batch_size: int = 2,
     checkpointing: bool = False,
-) -> None:
+) -> Answer:
     """List the networks: weights, cells, feature grids, and what a training step costs.
 
     Args:
@@ -31,41 +43,61 @@ def run(
     from xrano.errors import ConfigError
     from xrano.models.factory import MODELS
     from xrano.models.model_table import describe_model
-    from xrano.models.stems import STEMS
 
     if min(shape) < 1 or batch_size < 1:
         raise ConfigError(f"shape and batch_size must be ≥ 1, got {shape} and {batch_size}")
     layout = ChannelLayout(sequences)
-    names = list(models or MODELS)
-    rows = [describe_model(name, layout, shape, stem=stem) for name in names]
-    print(
-        f"{len(layout)} channels ({', '.join(layout.sequences)} of both scans), "
-        f"{_size(shape)} voxels, stem {stem}: {STEMS[stem].description}"
+    rows = [vars(describe_model(name, layout, shape, stem=stem)) for name in list(models or MODELS)]
+    if time:
+        for row in bar(rows, "measuring"):
+            name = row["name"]
+            row["step"] = _cost(name, layout.sequences, shape, stem, batch_size, checkpointing)
+    values = {
+        "channels": layout.names,
+        "shape": shape,
+        "stem": stem,
+        "models": rows,
+        "batch_size": batch_size,
+    }
+    return Answer(_text(values, layout.sequences), values)
+
+
+def _text(values: dict[str, Any], sequences: tuple[str, ...]) -> str:
+    from xrano.models.stems import STEMS
+
+    stem = values["stem"]
+    head = (
+        f"{len(values['channels'])} channels ({', '.join(sequences)} of both scans), "
+        f"{_size(values['shape'])} voxels, stem {stem}: {STEMS[stem].description}"
     )
+    timed = any("step" in row for row in values["models"])
     heads = ["name", "weights", "cell", "feature grids, coarse to fine", "Grad-CAM"]
-    table = [
-        [
-            row.name,
-            f"{row.parameters / 1e6:.2f} M",
-            _size(row.stride),
-            " ".join(_size(grid) for grid in row.grids) or "grid too small",
-            "yes" if row.has_cam else "no",
-        ]
-        for row in rows
-    ]
-    if time:
-        heads += ["step", "memory"]
-        for cells in table:
-            cells += _cost(cells[0], layout.sequences, shape, stem, batch_size, checkpointing)
-    heads.append("what it is")
-    for cells, row in zip(table, rows, strict=True):
-        cells.append(row.description)
-    _print_table([heads, *table])
-    if time:
-        print(
-            f"step: forward and backward at batch size {batch_size} in float32 on this processor; "
-            "memory: the most held beyond the libraries"
+    heads += ["step", "memory"] if timed else []
+    table = [[*heads, "what it is"]]
+    table += [[*_cells(row), row["description"]] for row in values["models"]]
+    lines = [head, table_text(table)]
+    if timed:
+        lines.append(
+            f"step: forward and backward at batch size {values['batch_size']} in float32 on this "
+            "processor; memory: the most held beyond the libraries"
         )
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    cells = [
+        row["name"],
+        f"{row['parameters'] / 1e6:.2f} M",
+        _size(row["stride"]),
+        " ".join(_size(grid) for grid in row["grids"]) or "grid too small",
+        "yes" if row["has_cam"] else "no",
+    ]
+    step = row.get("step")
+    if step is None:
+        return cells
+    if "error" in step:
+        return [*cells, "failed", step["error"]]
+    return [*cells, f"{step['seconds']:.2f} s", f"{step['peak_bytes'] / 1e9:.2f} GB"]
 
 
 def _cost(
@@ -75,8 +107,8 @@ def _cost(
     stem: str,
     batch: int,
     checkpointing: bool,
-) -> list[str]:
-    """Time and memory in words; a step that fails says so, and the table goes on."""
+) -> dict[str, Any]:
+    """Time and memory; a step that fails says so, and the table goes on."""
     from xrano.errors import ModelError
     from xrano.models import step_cost
 
@@ -85,16 +117,9 @@ def _cost(
             name, sequences, shape, stem=stem, batch=batch, checkpointing=checkpointing
         )
     except ModelError as error:
-        return ["failed", str(error)]
-    return [f"{cost.seconds:.2f} s", f"{cost.peak_bytes / 1e9:.2f} GB"]
+        return {"error": str(error)}
+    return {"seconds": cost.seconds, "peak_bytes": cost.peak_bytes}
 
 
 def _size(shape: tuple[int, ...]) -> str:
     return "×".join(str(size) for size in shape)
-
-
-def _print_table(rows: list[list[Any]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())

@@ -5,11 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = (
     "xrano prepare index --out store --spacing_mm 2   "
     "(raw scans as in the paper:  --protocol paper --template SRI24_T1.nii)"
 )
 POSITIONAL_HELP = "folder of sessions.csv, segmentations.csv and, if there, pairs.csv"
+
+JSON_KEYS = {
+    "out": "folder of the store",
+    "pairs": "how many there are",
+    "shape": "voxels along i, j, k",
+    "spacing_mm": "of these",
+    "excluded": "pairs that could not be prepared",
+    "problems": "failures and remarks, one entry each",
+    "without_healthy": "pairs that the whole brain had to normalise",
+    "leak_probe": "what the probe says, in one line",
+}
 
 
 def run(
@@ -30,7 +43,7 @@ def run(
     allow_outside: bool = False,
     jobs: int = 0,
     quality: bool = False,
-) -> None:
+) -> Answer:
     """Bring every session of a pair to one grid, and measure the intensities of each pair.
 
     Images that lie in no common space yet (space native or session) are registered first, which
@@ -83,20 +96,30 @@ def run(
     cohort = prepare_index(
         index, out, settings, unrated=unrated, allow_outside=allow_outside, jobs=jobs, progress=bar
     )
-    print(cohort.describe(out))
     store = open_store(out)
-    print(_probe_line(store))
+    verdict = _probe_verdict(store)
+    lines = [cohort.describe(out), f"leak probe: {verdict}"]
     if quality:
         from xrano.experiments.store_quality import write_quality
 
-        print(write_quality(store, out / "quality", jobs=jobs, progress=bar).describe())
-    print(f"next:  xrano train {out} --out runs/first --preset laptop")
-    cohort.require_whole()
+        lines.append(write_quality(store, out / "quality", jobs=jobs, progress=bar).describe())
+    lines.append(f"next:  xrano train {out} --out runs/first --preset laptop")
+    values = {
+        "out": out,
+        "pairs": len(cohort.pairs),
+        "shape": cohort.grid.shape,
+        "spacing_mm": cohort.grid.spacing,
+        "excluded": len(cohort.exclusions),
+        "problems": cohort.problems,
+        "without_healthy": cohort.without_healthy,
+        "leak_probe": verdict,
+    }
+    return Answer("\n".join(lines), values, cohort.require_whole)
 
 
-def _probe_line(store: Any) -> str:
+def _probe_verdict(store: Any) -> str:
     """What the leak probe says, in one line."""
     from xrano.cli.terminal import bar
     from xrano.experiments.leak_report import probe_store
 
-    return f"leak probe: {probe_store(store, permutations=100, progress=bar).verdict}"
+    return probe_store(store, permutations=100, progress=bar).verdict

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano probe store"
 POSITIONAL_HELP = "folder that xrano prepare wrote"
 
+JSON_KEYS = {
+    "verdict": "one line",
+    "probes": "distance_mm, why (if it could not be run) and result of each distance",
+    "normalisation": "how the store's intensities are normalised",
+    "sequences": "those that the probe looked at",
+    "responses": "rated pairs that took part, by response",
+    "left_out": "pairs that took no part, by reason",
+    "permutations": "how many make each band",
+}
 
-def run(store: Path, permutations: int = 200, across_surgery: bool = False, seed: int = 0) -> None:
+
+def run(
+    store: Path, permutations: int = 200, across_surgery: bool = False, seed: int = 0
+) -> Answer:
     """Ask whether tissue far from the tumour tells the response: it should not.
 
     Args:
@@ -28,4 +42,4 @@ def run(store: Path, permutations: int = 200, across_surgery: bool = False, seed
         seed=seed,
         progress=bar,
     )
-    print(report.describe())
+    return Answer(report.describe(), report.to_dict())

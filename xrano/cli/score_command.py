@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano score runs/first --out scores   (or of saved maps: add  --maps explained/maps)"
 POSITIONAL_HELP = "folder that xrano train or xrano demo wrote"
+
+JSON_KEYS = {
+    "part": "i and n of a shard, which only scores; null without one",
+    "scores": "rows of scores.csv",
+    "summary": "the primary analysis: one entry a response and method, with lift and gain",
+    "notes": "what to say beside the numbers, such as that they leak",
+    "clinical": "shares of images and clinical data, of a run that sees these",
+    "out": "folder of the tables; report.json in it holds everything that a page needs",
+}
 
 
 def run(
@@ -28,7 +39,7 @@ def run(
     resample: bool = False,
     shard: str = "",
     store: Path | None = None,
-) -> None:
+) -> Answer:
     """Score how much of each map lies on the tumour, above chance and above untrained networks.
 
     Without --maps every held-out pair is explained and scored at once and nothing but scores is
@@ -67,6 +78,7 @@ def run(
     from xrano.experiments.clinical_run import format_clinical, score_clinical
     from xrano.experiments.cohort import CohortSettings
     from xrano.experiments.scored_pair import null_regions
+    from xrano.experiments.shards import shard_of
     from xrano.experiments.summary_files import write_summary, written_notes
     from xrano.scoring.summary_text import format_primary, unlabelled_note
     from xrano.training.run import open_run
@@ -88,20 +100,25 @@ def run(
         table = _score_held_out(opened, out, settings, shard, resample=resample)
     else:
         table = _score_saved(opened, maps, out, settings, resample=resample)
+    values: dict[str, Any] = {**dict.fromkeys(JSON_KEYS), "notes": [], "out": out}
     if table is None:
-        return
+        index, count = shard_of(shard) or (1, 1)
+        said = f"part {index} of {count} is scored; after all parts run once without shard"
+        return Answer(said, {**values, "part": [index, count]})
     summary = write_summary(table, out, n_resamples=n_resamples)
-    print(format_primary(summary))
-    for note in (*written_notes(out), opened.leak_note, unlabelled_note(table), rule_note(table)):
-        if note:
-            print(note)
+    every = (*written_notes(out), opened.leak_note, unlabelled_note(table), rule_note(table))
+    notes = [note for note in every if note]
+    values |= {"scores": len(table), "summary": summary, "notes": notes}
+    lines = [format_primary(summary), *notes]
     if opened.config.model.clinical:
         shares = score_clinical(
             opened, out, settings=attribution, n_resamples=n_resamples, progress=bar
         )
-        print(format_clinical(shares))
+        values["clinical"] = shares
+        lines.append(format_clinical(shares))
     beside = "summary and figure beside them" if len(summary) else "no summary: see above"
-    print(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")
+    lines.append(f"{len(table)} scores in {out / 'scores.csv'}, {beside}")
+    return Answer("\n".join(lines), values)
 
 
 def _score_held_out(opened: Any, out: Path, settings: Any, shard: str, *, resample: bool) -> Any:
@@ -117,10 +134,7 @@ def _score_held_out(opened: Any, out: Path, settings: Any, shard: str, *, resamp
     part = shard_of(shard)
     print(describe_scoring(opened, out, settings, shard=part), flush=True)
     table = score_cohort(opened, out, settings, shard=part, progress=bar)
-    if part is None:
-        return table
-    print(f"part {part[0]} of {part[1]} is scored; after all parts run once without shard")
-    return None
+    return table if part is None else None
 
 
 def _score_saved(opened: Any, maps: Path, out: Path, settings: Any, *, resample: bool) -> Any:

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from xrano.cli.answers import Answer
 
 EXAMPLE = "xrano study studies/phantom.yaml --out study   (an array of jobs: add  --shard 2/8)"
 POSITIONAL_HELP = "YAML file of the arms, such as studies/phantom.yaml"
+
+JSON_KEYS = {
+    "name": "of the study",
+    "arms": "how many",
+    "folds": "units of work: an arm, a seed, a fold",
+    "waiting": "those that are not trained yet",
+    "failures": "arm, seed, fold and error of those that failed now",
+    "table": "one entry an arm or reference, as in study.csv; null where nothing was judged",
+    "verdicts": "sentences: what was better, worse, not resolved",
+    "unfinished": "arms that could not be judged, with the reason",
+    "files": "what was written, in the order to look at it",
+}
 
 
 def run(
@@ -15,7 +30,7 @@ def run(
     shard: str = "",
     cohort_only: bool = False,
     collect_only: bool = False,
-) -> None:
+) -> Answer:
     """Train every arm of a study, beside references, and say which differences are established.
 
     A study that was stopped goes on where it was; what is trained is not trained again.
@@ -32,26 +47,48 @@ def run(
     from xrano.experiments.study.collect import collect_study
     from xrano.experiments.study.run_study import open_study, require_whole, train_study
     from xrano.experiments.study.study_file import read_study
-    from xrano.experiments.study.study_files import study_text, write_study
+    from xrano.experiments.study.study_files import (
+        approach_verdicts,
+        study_table,
+        study_text,
+        write_study,
+    )
 
     study = read_study(file)
     opened = open_study(study, out, arms=tuple(arms), sharded=bool(shard), progress=bar)
     units = opened.every_unit
+    arms_of_units = {unit.arm.name for unit in units}
     print(
-        f"{study.name}: {len({unit.arm.name for unit in units})} arms, {len(units)} folds to "
-        f"train in all, {len(opened.splits['folds'])} folds of each"
+        f"{study.name}: {len(arms_of_units)} arms, {len(units)} folds to train in all, "
+        f"{len(opened.splits['folds'])} folds of each"
     )
+    failures = [] if collect_only or cohort_only else train_study(opened, shard=shard, say=print)
+    waiting = sum(not unit.finished for unit in units)
+    values: dict[str, Any] = {
+        **dict.fromkeys(JSON_KEYS),
+        "name": study.name,
+        "arms": len(arms_of_units),
+        "folds": len(units),
+        "waiting": waiting,
+        "failures": [
+            {"arm": one.unit.arm.name, "seed": one.unit.seed, "fold": one.unit.fold}
+            | {"error": one.error}
+            for one in failures
+        ],
+    }
     if cohort_only:
-        print(f"cohort and folds are in {out}")
-        return
-    failures = [] if collect_only else train_study(opened, shard=shard, say=print)
+        return Answer(f"cohort and folds are in {out}", values)
     if shard:
-        waiting = sum(not unit.finished for unit in units)
-        print(f"shard {shard} is done; {waiting} of {len(units)} folds wait for other shards")
+        text = f"shard {shard} is done; {waiting} of {len(units)} folds wait for other shards"
     else:
         result = collect_study(opened, progress=bar)
-        written = write_study(result, out, command=f"xrano study {file} --out {out}")
-        print(study_text(result))
-        for path in written:
-            print(f"  {path}")
-    require_whole(failures, out / "failures.csv")
+        command = f"xrano study {file} --out {out}"
+        written = write_study(result, out, command=command)
+        text = "\n".join([study_text(result), *(f"  {path}" for path in written)])
+        values |= {
+            "table": study_table(result, {}),
+            "verdicts": approach_verdicts(result),
+            "unfinished": result.unfinished,
+            "files": written,
+        }
+    return Answer(text, values, lambda: require_whole(failures, out / "failures.csv"))

@@ -16,6 +16,15 @@ from xrano.channels import ChannelLayout
 from xrano.errors import CheckpointError
 from xrano.models.classifier import ResponseClassifier
 from xrano.models.factory import create_model
+from xrano.models.weight_files import refusal
+from xrano.text_files import parse_json
+
+MOST_CLASSES = 64
+"""Classes that a network's file may name; no task has as many, and memory is taken for them."""
+
+
+MOST_CHANNELS = 128
+"""Likewise."""
 
 
 def save_weights(
@@ -65,13 +74,17 @@ def load_model(
     """
     try:
         with safe_open(path, framework="pt") as file:
-            details = json.loads(file.metadata()["xrano"])
+            details = parse_json(file.metadata()["xrano"])
             name, classes = str(details["model"]), int(details["num_classes"])
             found_stem = str(details.get("stem", "concat"))
             stored = ChannelLayout(details["sequences"])
+            if len(stored) > MOST_CHANNELS:
+                raise ValueError(f"a network of {len(stored)} channels")
             variables = tuple(str(variable) for variable in details.get("clinical", ()))
+            if not 1 <= classes <= MOST_CLASSES:
+                raise ValueError(f"a network of {classes} classes")
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
             f"{path} is not a weight file of xrano ({type(error).__name__}: {error})"
         ) from error
@@ -126,11 +139,17 @@ def load_resume(path: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        lacking = {"network", "optimizer", "progress"} - set(state)
     except Exception as error:
+        # torch.load raises whatever a broken file leads its reader into.
         raise CheckpointError(
-            f"{path} cannot be read ({error}); delete it to train this fold from the start"
+            f"{path} cannot be read: it {refusal(error)}; delete it to train this fold from the "
+            "start"
         ) from error
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise CheckpointError(
+            f"{path} is no state of a training; delete it to train this fold from the start"
+        )
+    lacking = {"network", "optimizer", "progress"} - set(state)
     if lacking:
         raise CheckpointError(
             f"{path} is no state of a training, it lacks {', '.join(sorted(lacking))}; delete it "

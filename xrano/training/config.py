@@ -53,8 +53,11 @@ class TrainingConfig:
     epochs: int = 60
     """Most epochs; 0 keeps the random weights (an untrained run)."""
     batch_size: int = 4
+    """Pairs in a step."""
     learning_rate: float = 1e-3
+    """Of AdamW, at its highest."""
     weight_decay: float = 0.01
+    """Of AdamW."""
     balancing: str = "weights"
     """none, weights, sampler, both or paper."""
     labels: str = "hard"

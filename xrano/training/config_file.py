@@ -5,6 +5,7 @@ No torch here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from xrano.errors import ConfigError, UnknownNameError
+from xrano.text_files import read_yaml
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
 from xrano.training.pretraining.config import PretrainingConfig
 
@@ -30,9 +32,9 @@ def load_config(path: Path) -> RunConfig:
     if not path.is_file():
         raise ConfigError(f"{path} does not exist: a run's config.yaml is needed")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+        values = read_yaml(path)
+    except ValueError as error:
+        raise ConfigError(f"{path} is not YAML of settings: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of settings")
     return config_from(values, str(path))
@@ -54,7 +56,7 @@ def preset(name: str) -> dict[str, Any]:
     known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     if name not in known:
         raise UnknownNameError("preset", name, known)
-    values: dict[str, Any] = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    values: dict[str, Any] = read_yaml(PRESETS / f"{name}.yaml")
     return values
 
 
@@ -88,11 +90,56 @@ def dump_config(config: RunConfig) -> str:
 
 
 def _build(kind: Any, values: Mapping[str, Any], where: str) -> Any:
-    known = [item.name for item in fields(kind)]
-    for name in values:
+    known = {item.name: item for item in fields(kind)}
+    for name, value in values.items():
         if name not in known:
             raise UnknownNameError(f"setting in {where}:", str(name), known)
+        require_kind(name, value, str(known[name].type), where)
     tuples = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     return kind(**tuples)
+
+
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number (1e-3 is written 1.0e-3)"),
+    "str": ((str,), "a text"),
+    "tuple": ((list, tuple), "a list"),
+}
+"""The words of a dataclass's annotations: what a value may be, and that in words."""
+
+
+def require_kind(name: str, value: Any, annotation: str, where: str) -> None:
+    """Refuse a value that is not what the annotation of a setting says.
+
+    Args:
+        name: of the setting.
+        value: plain, as YAML gives it.
+        annotation: such as ``int`` or ``tuple[str, ...]``; of others nothing is known.
+        where: the file, for the message.
+
+    Raises:
+        ConfigError: naming the setting, the value and what is needed.
+
+    Example:
+        >>> require_kind("epochs", "many", "int", "config.yaml")
+        Traceback (most recent call last):
+        ...
+        xrano.errors.ConfigError: config.yaml: epochs must be a whole number, got 'many'
+    """
+    outer, _, inner = annotation.partition("[")
+    if outer not in _KINDS:
+        return
+    kinds, words = _KINDS[outer]
+    # To Python, True is a whole number.
+    if not isinstance(value, kinds) or (isinstance(value, bool) and outer != "bool"):
+        raise ConfigError(f"{where}: {name} must be {words}, got {repr(value)[:80]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {name} must be a finite number, got {value}")
+    if isinstance(value, (list, tuple)):
+        parts = [part.strip() for part in inner.rstrip("]").split(",")]
+        if len(set(parts) - {"..."}) == 1:
+            for part in value:
+                require_kind(f"each of {name}", part, parts[0], where)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json
-from xrano.errors import ConfigError, SplitError
+from xrano.errors import CheckpointError, ConfigError, SplitError
 from xrano.evaluation.classification import balanced_accuracy
 from xrano.models.classifier import ResponseClassifier
 from xrano.training.checkpoint import load_resume, load_weights, save_resume
@@ -79,10 +79,7 @@ def train_fold(
     )
     progress = FoldProgress(plateau=Plateau(settings.learning_rate))
     if resume.is_file():
-        state = load_resume(resume)
-        load_weights(network, state["network"], resume)
-        optimizer.load_state_dict(state["optimizer"])
-        progress = FoldProgress.from_state(state["progress"])
+        progress = _resumed(resume, network, optimizer)
     fabric = start_fabric(settings.accelerator, settings.precision)
     model, tuned = fabric.setup(network, optimizer)
     classes = data.training.task.classes
@@ -123,6 +120,22 @@ def train_fold(
             "delete this folder and train with a lower learning_rate"
         )
     write_json(folder / "fold.json", {"best_epoch": progress.best_epoch, "epochs": progress.epoch})
+
+
+def _resumed(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> FoldProgress:
+    """Bring network and optimiser to where an interrupted training was; how far that is."""
+    state = load_resume(path)
+    try:
+        load_weights(network, state["network"], path)
+        optimizer.load_state_dict(state["optimizer"])
+        return FoldProgress.from_state(state["progress"])
+    except CheckpointError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} is no state of this training ({type(error).__name__}: {error}); delete it to "
+            "train this fold from the start"
+        ) from error
 
 
 def _hold_best(

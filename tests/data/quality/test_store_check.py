@@ -30,7 +30,7 @@ def only_fault(store: Store):
     return fault
 
 
-def test_a_whole_store_has_no_fault_and_its_numbers_are_true(store: Store, capsys):
+def test_a_whole_store_has_no_fault_and_its_numbers_are_true(store: Store):
     found = check_store(store.root)
     assert found.faults == ()
     assert found.notes == ()
@@ -41,8 +41,7 @@ def test_a_whole_store_has_no_fault_and_its_numbers_are_true(store: Store, capsy
     assert all(0 < seconds < 5 for seconds in found.read_seconds)
     # Two float16 images, brain and segmentation: at least six bytes a voxel.
     assert min(found.sizes) > 6 * math.prod(GRID.shape)
-    run(store.root)
-    said = capsys.readouterr().out
+    said = run(store.root).text
     assert "6 sessions, 4 pairs" in said
     assert f"{sum(found.sizes) / 6 / 1e6:.1f} MB a session" in said
     assert "ms to read a pair (median of 4" in said
@@ -54,7 +53,7 @@ def test_only_as_many_pairs_are_timed_as_asked_for(store: Store):
     assert check_store(store.root, timed_pairs=0).read_seconds == ()
 
 
-def test_one_changed_byte_is_found_and_the_command_fails(store: Store, capsys):
+def test_one_changed_byte_is_found_and_the_command_fails(store: Store):
     path = store.session_path("P00", "week-012")
     content = bytearray(path.read_bytes())
     content[-7] ^= 1
@@ -63,9 +62,10 @@ def test_one_changed_byte_is_found_and_the_command_fails(store: Store, capsys):
     assert fault.path == path
     assert "content has changed" in fault.cause
     assert "prepare again" in fault.remedy
+    answer = run(store.root)
+    assert f"broken: {path}" in answer.text
     with pytest.raises(ManifestError, match="not whole"):
-        run(store.root)
-    assert f"broken: {path}" in capsys.readouterr().out
+        answer.require()
 
 
 def test_a_missing_file_is_named_once_with_what_to_do(store: Store):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from xrano.errors import ConfigError, XranoError, XranoWarning
 from xrano.progress import Progress, quiet
+from xrano.threads import usable_cores
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
@@ -110,4 +110,4 @@ def worker_count(jobs: int) -> int:
     """How many processes ``jobs`` asks for; 0 is one for each core this process may use."""
     if jobs < 0:
         raise ConfigError(f"jobs is a number of processes, 0 for one a core, got {jobs}")
-    return jobs or len(os.sched_getaffinity(0))
+    return jobs or usable_cores()

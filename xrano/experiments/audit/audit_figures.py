@@ -14,7 +14,7 @@ from xrano.viz.audit_figure import AuditMark, audit_figure
 from xrano.viz.figure_files import save_figure
 
 
-def write_figures(result: AuditResult, out: Path) -> list[Path]:
+def write_figures(result: AuditResult, out: Path, suffix: str = ".png") -> list[Path]:
     """Write ``audit.png`` and, with more than one kind of cheat, ``audit-kinds.png``."""
     table = result.separation
     if table.empty:
@@ -30,8 +30,9 @@ def write_figures(result: AuditResult, out: Path) -> list[Path]:
         for stratum in STRATA
         if (every["stratum"] == stratum).any()
     }
-    save_figure(audit_figure(_marks(every, "stratum"), panels=sizes, note=note), out / "audit.png")
-    written = [out / "audit.png"]
+    first = out / f"audit{suffix}"
+    save_figure(audit_figure(_marks(every, "stratum"), panels=sizes, note=note), first)
+    written = [first]
     pooled = table[
         (table["stratum"] == "all")
         & (table["comparison"] != EVERY_KIND)
@@ -43,8 +44,8 @@ def write_figures(result: AuditResult, out: Path) -> list[Path]:
     }
     if len(kinds) > 1:
         figure = audit_figure(_marks(pooled, "comparison"), panels=kinds, note=note)
-        save_figure(figure, out / "audit-kinds.png")
-        written.append(out / "audit-kinds.png")
+        written.append(out / f"audit-kinds{suffix}")
+        save_figure(figure, written[-1])
     return written
 
 

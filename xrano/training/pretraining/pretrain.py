@@ -19,6 +19,7 @@ from xrano.models.classifier import ResponseClassifier
 from xrano.models.factory import MODELS
 from xrano.models.stems import EncodingNetwork
 from xrano.models.weight_files import LoadedWeights, load_matching, read_weights
+from xrano.text_files import parse_json
 from xrano.training.config import ModelConfig
 from xrano.training.pretraining.config import PretrainingConfig
 from xrano.training.pretraining.organ_classes import organ_task
@@ -166,9 +167,9 @@ def _kept_history(path: Path, facts: dict[str, Any]) -> list[dict[str, Any]] | N
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            details = json.loads(file.metadata()["xrano"])
+            details = parse_json(file.metadata()["xrano"])
         history: list[dict[str, Any]] = details["history"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return history if details.get("facts") == facts else None
 

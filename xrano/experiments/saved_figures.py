@@ -1,0 +1,188 @@
+"""Figures from what other commands have written: scores, layers, a study, an audit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from xrano.errors import ManifestError
+from xrano.evaluation.calibration import (
+    calibrated_error,
+    expected_calibration_error,
+    probabilities,
+    reliability_bins,
+)
+from xrano.evaluation.predictions import read_predictions
+from xrano.experiments.audit.audit_figures import write_figures
+from xrano.experiments.audit.audit_files import read_audit
+from xrano.experiments.audit.audit_result import AuditResult
+from xrano.experiments.layer_sweep import PARTS
+from xrano.scoring.table_files import read_frame
+from xrano.scoring.tables import read_table
+from xrano.tasks import RESPONSE, TASKS
+from xrano.text_files import read_json
+from xrano.training.run import Run
+from xrano.viz.forest_figure import ForestRow, forest_figure
+from xrano.viz.layer_figure import LayerPoint, layer_figure
+from xrano.viz.overlap_figure import primary_figure
+from xrano.viz.reliability_figure import ReliabilityBin, reliability_figure
+
+
+def overlap_of(scores: Path) -> Figure:
+    """The primary analysis of a folder of scores.
+
+    Raises:
+        ManifestError: if its summary is missing or empty.
+    """
+    summary = read_table("summary", scores)
+    if summary.empty:
+        raise ManifestError(f"the summary in {scores} is empty: no pair could be scored")
+    return primary_figure(summary)
+
+
+def reliability_of(run: Run) -> Figure:
+    """How often the out-of-fold predictions of a run are right, by their confidence.
+
+    Raises:
+        CheckpointError: if the run has no predictions.
+        ManifestError: if none is of a rated pair, or they have no logits.
+    """
+    rows = read_predictions(run.predictions, run.task.classes)
+    if rows.logits is None:
+        raise ManifestError(f"{run.root / 'predictions.csv'} holds no logits")
+    chances = probabilities(rows.logits[0])
+    predicted = rows.predicted[0]
+    confidence = np.take_along_axis(chances, predicted[:, None], axis=1)[:, 0]
+    bins = reliability_bins(confidence, predicted == rows.truth)
+    return reliability_figure(
+        [ReliabilityBin(**asdict(item)) for item in bins],
+        title="network",
+        error=expected_calibration_error(bins),
+        error_if_calibrated=calibrated_error(confidence),
+    )
+
+
+def layers_of(folder: Path) -> Figure:
+    """The sweep over layers that ``xrano layers`` wrote, of held-out pairs.
+
+    Raises:
+        ManifestError: if its summary is missing, or holds no held-out pair.
+    """
+    numbers = ("cell_mm", "lift", "low", "high", "reference_lift")
+    table = read_frame(
+        folder / "layers_summary.csv",
+        numbers=numbers,
+        counts=("n_pairs", "n_patients"),
+        flags=("chosen",),
+    )
+    held = table[table["part"] == PARTS[1]]
+    if held.empty:
+        raise ManifestError(f"{folder / 'layers_summary.csv'} has no held-out pair")
+    words = ("method", "layer", "cells")
+    points = [
+        LayerPoint(**{name: row[name] for name in (*words, *numbers)}, chosen=bool(row["chosen"]))
+        for row in held.to_dict("records")
+    ]
+    first = held.iloc[0]
+    title = f"{first['n_pairs']} held-out pairs of {first['n_patients']} patients"
+    return layer_figure(points, title=title)
+
+
+def study_of(folder: Path) -> dict[str, Figure]:
+    """The forest plot of each task of a study, and the reliability of its first arm.
+
+    Raises:
+        ManifestError: if the folder holds no finished study.
+    """
+    try:
+        evaluations: dict[str, Any] = read_json(folder / "study.json")["evaluations"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"{folder} holds no finished study ({error})") from error
+    rows = read_frame(folder / "study.csv").to_dict("records")
+    found: dict[str, Figure] = {}
+    for task in TASKS.values():
+        own = [
+            _forest_row({str(key): value for key, value in row.items()}, evaluations[row["name"]])
+            for row in rows
+            if tuple(evaluations[row["name"]]["classes"]) == task.classes
+        ]
+        own = _by_approach(own)
+        if own:
+            name = "study_forest" if task is RESPONSE else f"study_forest-{task.name}"
+            found[name] = forest_figure(
+                own, n_classes=len(task.classes), paper_line=task is RESPONSE
+            )
+    base = next((row["name"] for row in rows if row["kind"] == "arm"), "")
+    calibration = evaluations[base]["calibration"] if base else None
+    if calibration:
+        found["study_reliability"] = reliability_figure(
+            [ReliabilityBin(**item) for item in calibration["reliability"]],
+            title=str(base),
+            error=calibration["ece"],
+            error_if_calibrated=calibration["ece_if_calibrated"],
+        )
+    return found
+
+
+def write_audit_figures(folder: Path, out: Path, suffix: str = ".png") -> list[Path]:
+    """Draw a finished audit again.
+
+    Raises:
+        ManifestError: if the folder holds no finished audit.
+    """
+    saved = read_audit(folder)
+    result = AuditResult(
+        settings=saved.settings,
+        models=saved.models,
+        scores=saved.scores,
+        separation=saved.separation,
+        median_ml=saved.median_ml,
+        planned=len(saved.models),
+        probes=pd.DataFrame(),
+    )
+    return write_figures(result, out, suffix)
+
+
+def _forest_row(row: dict[str, Any], found: dict[str, Any]) -> ForestRow:
+    value, low, high = (
+        np.nan if number is None else float(number) for number in found["balanced_accuracy"]
+    )
+    reference = row["kind"] != "arm"
+    folds = [one["balanced_accuracy"] for one in (found["folds"] or {"each": []})["each"]]
+    return ForestRow(
+        str(row["name"]),
+        "without a network" if reference else str(row["approach"]),
+        value,
+        low,
+        high,
+        int(found["n_pairs"]),
+        seeds=() if reference else tuple(found["seeds"].values()),
+        folds=tuple(fold for fold in folds if fold is not None),
+        verdict=str(row["verdict"]),
+        is_reference=reference,
+    )
+
+
+def _by_approach(rows: list[ForestRow]) -> list[ForestRow]:
+    order = list(dict.fromkeys(row.approach for row in rows))
+    return sorted(rows, key=lambda row: (row.is_reference, order.index(row.approach)))
+
+
+def most_visits(run: Run) -> str:
+    """The patient with the most predicted pairs, the first by name of several.
+
+    Without predictions the one with the most pairs.
+
+    Raises:
+        ManifestError: if the run has no pair.
+    """
+    path = run.root / "predictions.csv"
+    pairs: pd.DataFrame = run.predictions if path.is_file() else run.pairs()
+    if pairs.empty:
+        raise ManifestError(f"{run.store.root} has no pair that the run can take")
+    return str(pairs["patient_id"].value_counts().sort_index().idxmax())
