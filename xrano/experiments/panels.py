@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -13,22 +15,57 @@ from xrano.data.pair_volumes import PairVolumes
 from xrano.explain import Explanation
 from xrano.geometry import Grid
 from xrano.types import Mask, Volume
+from xrano.viz.figure_files import save_figure
 from xrano.viz.panel import case_panel
 from xrano.viz.panel_case import PanelCase
 
 
-def explanation_panel(explanation: Explanation, *, region: str = "core", **options: Any) -> Figure:
+@dataclass(frozen=True)
+class PanelFiles:
+    """Further forms in which panels are written: ``svg`` and ``pdf`` beside the ``png``."""
+
+    folder: Path
+    formats: tuple[str, ...]
+
+    def write(self, figure: Figure, name: str) -> list[Path]:
+        """Write a figure in every form.
+
+        Raises:
+            UnknownNameError: for an unknown form.
+        """
+        paths = [self.folder / f"{name}.{form}" for form in dict.fromkeys(self.formats)]
+        for path in paths:
+            save_figure(figure, path)
+        return paths
+
+
+def explanation_panel(
+    explanation: Explanation,
+    *,
+    region: str = "core",
+    files: PanelFiles | None = None,
+    **options: Any,
+) -> Figure:
     """Draw the maps of an explanation over the patient's own anatomy.
 
     Args:
         explanation: what :class:`xrano.explain.Explainer` gave.
         region: region whose outlines are drawn; the whole tumour where the segmentation cannot
             tell the region, none where there is no segmentation.
+        files: where the panel is written besides, under the pair's id.
         options: those of :func:`xrano.viz.panel.case_panel`.
     """
+    figure = case_panel(explained_case(explanation, region), explanation.maps, **options)
+    if files is not None:
+        files.write(figure, explanation.pair.pair_id)
+    return figure
+
+
+def explained_case(explanation: Explanation, region: str = "core") -> PanelCase:
+    """The scans, masks and answers of an explanation, on the store's grid."""
     pair = explanation.pair
     region, prior_mask, current_mask = outlines(pair, region)
-    case = panel_case(
+    return panel_case(
         explanation,
         pair.grid,
         {name: pair.volume(Timepoint.PRIOR, name) for name in pair.layout.sequences},
@@ -37,7 +74,6 @@ def explanation_panel(explanation: Explanation, *, region: str = "core", **optio
         (prior_mask, current_mask),
         region,
     )
-    return case_panel(case, explanation.maps, **options)
 
 
 def panel_case(

@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 
 from xrano.channels import Timepoint
 from xrano.data.volumes import read_scan
-from xrano.experiments.panels import outlines, panel_case
+from xrano.experiments.panels import PanelFiles, outlines, panel_case
 from xrano.experiments.scan_place import ScanPlace
 from xrano.explain import Explanation
 from xrano.geometry import inverse, moved_by
+from xrano.maps import AttributionMap
 from xrano.resampling import resample
 from xrano.types import Mask
 from xrano.viz.panel import case_panel
+from xrano.viz.panel_case import PanelCase
 
 
 def scan_panel(
-    explanation: Explanation, place: ScanPlace, *, region: str = "core", **options: Any
+    explanation: Explanation,
+    place: ScanPlace,
+    *,
+    region: str = "core",
+    files: PanelFiles | None = None,
+    **options: Any,
 ) -> Figure:
     """Draw the maps of an explanation over the scan's own voxels.
 
@@ -30,7 +37,23 @@ def scan_panel(
         explanation: what :class:`xrano.explain.Explainer` gave.
         place: the current scan to draw over.
         region: as for :func:`xrano.experiments.panels.explanation_panel`.
+        files: the same.
         options: those of :func:`xrano.viz.panel.case_panel`; the background is the scan.
+
+    Raises:
+        VolumeError: if the scan cannot be read.
+    """
+    case, maps = scan_case(explanation, place, region)
+    figure = case_panel(case, maps, **{**options, "background": place.sequence})
+    if files is not None:
+        files.write(figure, explanation.pair.pair_id)
+    return figure
+
+
+def scan_case(
+    explanation: Explanation, place: ScanPlace, region: str = "core"
+) -> tuple[PanelCase, list[AttributionMap]]:
+    """The case of an explanation on a scan's own grid, and its maps in the scan's world.
 
     Raises:
         VolumeError: if the scan cannot be read.
@@ -59,5 +82,4 @@ def scan_panel(
         where=f", on the {name} of the current scan",
         brought=" (brain, brought to this scan)",
     )
-    maps = [place.to_scan_world(attribution) for attribution in explanation.maps]
-    return case_panel(case, maps, **{**options, "background": place.sequence})
+    return case, [place.to_scan_world(attribution) for attribution in explanation.maps]

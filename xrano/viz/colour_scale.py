@@ -10,19 +10,26 @@ Colours fade into the anatomy where relevance is weak, and vanish below a thresh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from xrano.types import Mask, Volume
+from xrano.viz.words import ON_SCREEN, TypeSizes, width_points, wrapped
 
 OPACITY = 0.75
 """Opacity of the strongest relevance; the anatomy stays visible under it."""
 
 FAINTEST = 0.35
 """Opacity just above a threshold; without a threshold colours fade to nothing."""
+
+LABEL_WIDTH = 1.2
+"""Width of a bar's label at most, as a multiple of the bar's."""
 
 _STEPS = 1024
 
@@ -77,18 +84,22 @@ def scale_value(volume: Volume, brain: Mask, percentile: float) -> float:
     Falls back to the largest magnitude in the brain where the percentile is 0 (a map that is zero
     almost everywhere), then to the largest anywhere; 0 only for an all-zero map.
     """
-    inside = np.abs(volume[brain])
-    if inside.size:
-        for value in (float(np.percentile(inside, percentile)), float(inside.max())):
-            if value > 0:
-                return value
-    return float(np.abs(volume).max())
+    return scale_of(volume[brain], percentile) or float(np.abs(volume).max())
 
 
-def draw_colour_bar(ax: Axes, scale: ColourScale) -> None:
+def scale_of(inside: NDArray[np.floating[Any]], percentile: float) -> float:
+    """The percentile of |value| of the values in the brain, else their largest; 0 of none."""
+    strength = np.abs(inside)
+    if not strength.size:
+        return 0.0
+    return float(np.percentile(strength, percentile)) or float(strength.max())
+
+
+def draw_colour_bar(ax: Axes, scale: ColourScale, sizes: TypeSizes = ON_SCREEN) -> None:
     """Draw a horizontal bar with its label, ticks at 0 and both ends, and the threshold marked.
 
     The first and the last tick say ``≤`` and ``≥``, since values beyond them take the end colours.
+    Of numbers that would lie on each other the ends stay, then the threshold, then 0.
     """
     low, high = scale.norm.vmin or 0.0, scale.norm.vmax or 1.0
     gradient = np.linspace(low, high, _STEPS)[None]
@@ -101,15 +112,16 @@ def draw_colour_bar(ax: Axes, scale: ColourScale) -> None:
         extent=(low, high, 0.0, 1.0),
         interpolation="nearest",
     )
-    ticks, names = bar_ticks(scale)
     ax.set_yticks([])
-    ax.set_xticks(ticks, names)
-    ax.tick_params(colors="0.85", labelsize=8, length=2.5, pad=2)
+    ax.set_xticks(*_legible(ax, scale, sizes.tick))
+    ax.tick_params(colors="0.85", labelsize=sizes.tick, length=2.5, pad=2)
     for cut in _cuts(scale):
         ax.axvline(cut, color="white", linewidth=1.2, linestyle=(0, (2, 1.5)))
     for spine in ax.spines.values():
         spine.set_edgecolor("0.6")
-    ax.set_title(scale.label, fontsize=8.5, color="white", pad=4, linespacing=1.15)
+    width = _width_points(ax)
+    label = "\n".join(wrapped(scale.label, LABEL_WIDTH * width, sizes.bar))
+    ax.set_title(label, fontsize=sizes.bar, color="white", pad=4, linespacing=1.15)
 
 
 def bar_ticks(scale: ColourScale) -> tuple[list[float], list[str]]:
@@ -117,11 +129,36 @@ def bar_ticks(scale: ColourScale) -> tuple[list[float], list[str]]:
     if scale.top <= 0:
         return [0.0], ["0"]
     top = scale.norm.vmax or 1.0
-    ends = ([-top], [f"≤ {_number(-top)}"]) if scale.signed else ([], [])
     cuts = _cuts(scale)
-    ticks = [*ends[0], 0.0, top, *cuts]
-    names = [*ends[1], "0", f"≥ {_number(top)}", *(_number(cut) for cut in cuts)]
-    return ticks, names
+    # In the order in which they are kept where there is no room for all.
+    ticks = [top, *([-top] if scale.signed else []), *reversed(cuts), 0.0]
+    return ticks, [_tick_name(tick, top) for tick in ticks]
+
+
+def _tick_name(tick: float, top: float) -> str:
+    if tick == top:
+        return f"≥ {_number(tick)}"
+    return f"≤ {_number(tick)}" if tick == -top else _number(tick)
+
+
+def _legible(ax: Axes, scale: ColourScale, size: float) -> tuple[list[float], list[str]]:
+    """The ticks whose numbers do not lie on one that matters more."""
+    low, high = scale.norm.vmin or 0.0, scale.norm.vmax or 1.0
+    a_point = (high - low) / _width_points(ax)
+    kept: list[tuple[float, str]] = []
+    taken: list[tuple[float, float]] = []
+    for tick, name in zip(*bar_ticks(scale), strict=True):
+        reach = (width_points(name, size) + 2) / 2 * a_point
+        if all(tick + reach <= first or tick - reach >= last for first, last in taken):
+            taken.append((tick - reach, tick + reach))
+            kept.append((tick, name))
+    return [tick for tick, _ in kept], [name for _, name in kept]
+
+
+def _width_points(ax: Axes) -> float:
+    figure = ax.get_figure()
+    inches = figure.get_figwidth() if isinstance(figure, Figure) else 6.0
+    return float(ax.get_position().width * inches * 72)
 
 
 def _cuts(scale: ColourScale) -> list[float]:
@@ -132,4 +169,7 @@ def _cuts(scale: ColourScale) -> list[float]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2g}".replace("-", "−")
+    """Two digits that count, and no power of ten where a reader needs none."""
+    rounded = float(f"{value:.2g}")
+    plain = rounded == 0 or 1e-4 <= abs(rounded) < 1e5
+    return (f"{rounded:g}" if plain else f"{rounded:.2g}").replace("-", "−")

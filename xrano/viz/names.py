@@ -128,9 +128,11 @@ def target_text(meta: Mapping[str, Any], *, predicted: str, response: str) -> st
     target = str(meta.get("target_name") or "")
     if not target:
         return "no target class"
-    roles = [
-        role
-        for role, name in (("predicted", predicted), ("true response", response))
-        if name == target
-    ]
+    roles = target_roles(target, predicted=predicted, response=response)
     return f"target {target} ({' and '.join(roles)})" if roles else f"target {target}"
+
+
+def target_roles(target: str, *, predicted: str, response: str) -> list[str]:
+    """What a class is in a case: ``predicted``, ``true response``, both or neither."""
+    named = (("predicted", predicted), ("true response", response))
+    return [role for role, name in named if name == target]

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from xrano.geometry import Grid
 from xrano.types import Mask
@@ -26,7 +27,11 @@ class Outline:
 
 def draw_outline(ax: Axes, view: SliceView, mask: Mask, grid: Grid, outline: Outline) -> None:
     """Outline a mask halfway between its voxels and their neighbours; nothing if none is here."""
-    cut = view.sample(mask, grid, order=0)
+    outline_cut(ax, view, view.sample(mask, grid, order=0), outline)
+
+
+def outline_cut(ax: Axes, view: SliceView, cut: NDArray[np.bool_], outline: Outline) -> None:
+    """The same of a slice (row, column) of the mask that was taken on the view before."""
     if not cut.any():
         return
     # A margin of background closes outlines that reach the edge of the picture.

@@ -1,30 +1,23 @@
-"""One panel a case: both scans, their change, and where the network looked."""
+"""One panel a case: both scans, their change, and where the network looked.
+
+Drawn with matplotlib alone: nilearn's ``plot_stat_map`` draws one map a figure, resamples the whole
+volume for it, and marks neither masks of two visits nor a threshold that several maps share.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
-import matplotlib.style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from xrano.channels import Timepoint
 from xrano.errors import ConfigError, UnknownNameError
 from xrano.maps import AttributionMap
-from xrano.viz.colour_scale import draw_colour_bar
-from xrano.viz.drawing import (
-    CONTOUR_STYLES,
-    annotate,
-    draw_anatomy,
-    draw_colour,
-    draw_contour,
-    frame,
-)
+from xrano.viz.figure_files import width_inches
 from xrano.viz.panel_case import PanelCase
-from xrano.viz.panel_cells import Cell, MapStyle, Scans, map_cells, prepare_scans, scan_cells
-from xrano.viz.panel_layout import MARGIN, TITLE_LINE, Box, Page, Placed, lay_out
+from xrano.viz.panel_cells import Scans, outline_slices, prepare_scans, scan_cells
+from xrano.viz.panel_maps import MapStyle, ReadMap, map_cells, read_maps
+from xrano.viz.panel_page import DISCLAIMER, SIDES, draw_page
+from xrano.viz.panel_rows import rows_of
 from xrano.viz.slice_choice import (
     SliceBy,
     SliceChoice,
@@ -32,21 +25,14 @@ from xrano.viz.slice_choice import (
     slice_by_change,
     slice_by_peak,
     slice_by_tumour,
+    slices_of_mosaic,
 )
-from xrano.viz.slices import (
-    Convention,
-    Plane,
-    parse_convention,
-    parse_plane,
-    place_slice,
-)
+from xrano.viz.slices import Convention, Plane, parse_convention, parse_plane, place_slices
+from xrano.viz.words import panel_style
 
-DISCLAIMER = "Research software, not a medical device"
+__all__ = ["DISCLAIMER", "case_panel", "choose_slices", "planes_to_cut"]
 
-_SIDES = {
-    Convention.RADIOLOGICAL: "Radiological convention: the patient's left is on the right",
-    Convention.NEUROLOGICAL: "Neurological convention: the patient's left is on the left",
-}
+MOST_SLICES = 24
 
 
 def case_panel(
@@ -56,77 +42,126 @@ def case_panel(
     background: str = "CT1",
     slice_by: str | Mapping[str, float] = SliceBy.TUMOUR,
     planes: Sequence[str] = (Plane.AXIAL,),
+    slices: int = 6,
     convention: str = Convention.RADIOLOGICAL,
     rectification: str | None = None,
     reduction: str = "sum",
     percentile: float = 99.5,
     threshold: float = 0.2,
     timepoints: str = "together",
+    width: str | float | None = None,
 ) -> Figure:
     """Draw prior, current, change, and every map over the patient's own anatomy.
+
+    Where a method has maps of several targets, or timepoints stand apart, methods are rows, and
+    targets and timepoints columns.
 
     Args:
         case: scans, masks and answers of the pair.
         maps: maps of the pair, each on any grid (a class activation map on its own coarse one).
         background: sequence to draw; the first that both scans have if this one is missing.
         slice_by: ``tumour`` (largest area of either mask), ``peak`` (of the first map), ``change``
-            (largest |current − prior|), ``centre`` (of the brain), or a mapping from plane to mm.
+            (largest |current − prior|), ``centre`` (of the brain), ``mosaic`` (several slices of
+            one plane at even distances through the tumour, or the brain if there is none), or a
+            mapping from plane to mm.
         planes: ``axial``, ``coronal``, ``sagittal``: one row of pictures each.
+        slices: of a mosaic, 1 to 24.
         convention: ``radiological`` or ``neurological``.
         rectification: of every map, before channels are reduced; by default ``absolute`` for
             voxel-wise maps and ``positive`` for class activation maps. ``none`` gives signed
             colours on a scale symmetric about zero.
         reduction: over a map's channels: ``sum``, ``mean`` or ``max``.
-        percentile: of |value| in the brain that ends each colour scale, in (0, 100].
+        percentile: of |value| in the brain that ends each colour scale, in (0, 100]. All maps of
+            one method share the largest of theirs.
         threshold: share of the scale, in [0, 1), below which relevance is not drawn.
         timepoints: ``together`` draws all channels of a map over the current scan, as they are
             scored; ``apart`` draws the prior channels over the prior scan and the current channels
             over the current scan, side by side on one scale.
+        width: for print: ``single``, ``double`` or ``full`` column, or mm; for the screen if not
+            given.
 
     Returns:
         A figure that belongs to nobody: save it with
         :func:`xrano.viz.figure_files.save_figure`, or drop it.
 
     Raises:
-        ConfigError: if the percentile or the threshold is out of range, no plane is asked for, or
-            the scans have no sequence in common.
-        UnknownNameError: for an unknown plane, convention, slice choice, rectification, reduction
-            or way of showing timepoints.
+        ConfigError: if the percentile, the threshold or the number of slices is out of range, no
+            plane is asked for, or several for a mosaic, the scans have no sequence in common, or
+            the pictures do not fit into the width.
+        UnknownNameError: for an unknown plane, convention, slice choice, rectification, reduction,
+            way of showing timepoints or width.
         GridMismatchError: if a position given in mm lies outside the volume.
     """
-    if not 0 < percentile <= 100 or not 0 <= threshold < 1:
-        raise ConfigError(
-            f"the percentile lies in (0, 100] and the threshold in [0, 1), got {percentile:g} "
-            f"and {threshold:g}"
-        )
-    if not planes:
-        raise ConfigError(f"a panel needs at least one plane; choose from: {', '.join(Plane)}")
     style = MapStyle(rectification, reduction, percentile, threshold, timepoints)
-    scans = prepare_scans(case, background)
-    cells = map_cells(case, scans, maps, style)
-    choices = {
-        parse_plane(plane): _choose(slice_by, parse_plane(plane), case, scans, cells)
-        for plane in planes
-    }
-    views = [
-        place_slice(case.grid, plane, choice.mm, convention=convention, around=case.brain)
-        for plane, choice in choices.items()
-    ]
-    page = lay_out(scan_cells(case, scans, percentile), cells, views)
-    # A user's own matplotlib settings (a notebook's dark style) must not change a panel.
-    with matplotlib.style.context("default"):
-        figure = Figure(figsize=(page.width, page.height), facecolor="black")
-        for picture in page.pictures:
-            _draw_picture(figure, page, picture, case, scans)
-        _draw_strip(figure, page, case)
-        reasons = "; ".join(dict.fromkeys(choice.reason for choice in choices.values()))
-        below = f"{_SIDES[parse_convention(convention)]}. Slice: {reasons}."
+    inches = None if width is None else width_inches(width)
+    seen = parse_convention(convention)
+    scans = prepare_scans(case, background, percentile)
+    read = read_maps(case, maps, style)
+    outlines = outline_slices(case)
+    choices = choose_slices(case, scans, read, slice_by, planes, slices)
+    views = place_slices(
+        case.grid,
+        [(plane, choice.mm) for plane, choice in choices],
+        convention=seen,
+        around=case.brain,
+    )
+    with panel_style():
+        rows = rows_of(
+            scan_cells(case, scans, outlines, percentile),
+            map_cells(case, scans, outlines, read, style),
+            views,
+            mosaic=slice_by == SliceBy.MOSAIC,
+            classes=tuple(case.probabilities),
+        )
+        reasons = "; ".join(dict.fromkeys(choice.reason for _, choice in choices))
+        below = f"{SIDES[seen]}. Slice: {reasons}."
         if timepoints == "together":
             below += " Colours lie over the current scan."
         if any(attribution.coarse for attribution in maps):
             below += " Cells of a feature grid are drawn inside the brain."
-        _draw_words(figure, page, case, below)
-    return figure
+        return draw_page(
+            rows,
+            header=case.title,
+            footer=below,
+            legend={name: case.mask_text(name) for name in ("prior", "current")},
+            width=inches,
+        )
+
+
+def choose_slices(
+    case: PanelCase,
+    scans: Scans,
+    read: Sequence[ReadMap],
+    slice_by: str | Mapping[str, float],
+    planes: Sequence[str],
+    count: int,
+) -> list[tuple[Plane, SliceChoice]]:
+    """The slices of a case and why each was chosen; see :func:`case_panel`."""
+    cuts = planes_to_cut(slice_by, planes, count)
+    if slice_by != SliceBy.MOSAIC:
+        return [(plane, _choose(slice_by, plane, case, scans, read)) for plane in cuts]
+    masks = [case.prior_mask, case.current_mask]
+    mosaic = slices_of_mosaic(masks, case.grid, cuts[0], brain=case.brain, count=count)
+    return [(cuts[0], choice) for choice in mosaic]
+
+
+def planes_to_cut(
+    slice_by: str | Mapping[str, float], planes: Sequence[str], count: int
+) -> list[Plane]:
+    """The planes of a panel, each once.
+
+    Raises:
+        ConfigError: if there is none, or a mosaic has several, or no or too many slices.
+        UnknownNameError: for an unknown plane.
+    """
+    if not planes:
+        raise ConfigError(f"a panel needs at least one plane; choose from: {', '.join(Plane)}")
+    cuts = list(dict.fromkeys(parse_plane(plane) for plane in planes))
+    if slice_by == SliceBy.MOSAIC and len(cuts) > 1:
+        raise ConfigError(f"a mosaic has one plane, got {', '.join(cuts)}")
+    if slice_by == SliceBy.MOSAIC and not 1 <= count <= MOST_SLICES:
+        raise ConfigError(f"a mosaic has 1 to {MOST_SLICES} slices, got {count}")
+    return cuts
 
 
 def _choose(
@@ -134,7 +169,7 @@ def _choose(
     plane: Plane,
     case: PanelCase,
     scans: Scans,
-    cells: Sequence[Cell],
+    read: Sequence[ReadMap],
 ) -> SliceChoice:
     grid, brain = case.grid, case.brain
     if not isinstance(slice_by, str):
@@ -144,91 +179,12 @@ def _choose(
     if slice_by == SliceBy.TUMOUR:
         return slice_by_tumour([case.prior_mask, case.current_mask], grid, plane, brain=brain)
     if slice_by == SliceBy.PEAK:
-        if not cells or cells[0].colour is None:
+        if not read:
             raise ConfigError("slice_by='peak' needs a map, got none")
-        return slice_by_peak(cells[0].colour, grid, plane, brain=brain)
+        return slice_by_peak(read[0].values.volume(), grid, plane, brain=brain)
     if slice_by == SliceBy.CHANGE:
-        return slice_by_change(scans.prior, scans.current, grid, plane, brain=brain)
+        prior, current = scans.prior.volume, scans.current.volume
+        return slice_by_change(prior, current, grid, plane, brain=brain)
     if slice_by == SliceBy.CENTRE:
         return slice_at_centre(brain, grid, plane)
     raise UnknownNameError("slice choice", slice_by, tuple(SliceBy))
-
-
-def _axes(figure: Figure, page: Page, box: Box) -> Axes:
-    left, bottom, width, height = box
-    place = (left / page.width, bottom / page.height, width / page.width, height / page.height)
-    return figure.add_axes(place)
-
-
-def _draw_picture(
-    figure: Figure, page: Page, picture: Placed, case: PanelCase, scans: Scans
-) -> None:
-    cell, view = picture.cell, picture.view
-    ax = _axes(figure, page, picture.box)
-    ax.set_label(f"{cell.name} {view.plane}")
-    if cell.anatomy is not None:
-        draw_anatomy(ax, view, cell.anatomy, case.grid, scans.window)
-    if cell.colour is not None and cell.scale is not None:
-        draw_colour(ax, view, cell.colour, case.grid, cell.scale)
-    # The dashed line comes last: where both agree, the solid one shows in its gaps.
-    masks = {Timepoint.CURRENT: case.current_mask, Timepoint.PRIOR: case.prior_mask}
-    for timepoint, mask in masks.items():
-        if timepoint in cell.contours:
-            draw_contour(ax, view, mask, case.grid, timepoint)
-    frame(ax, view)
-    annotate(ax, view, note=cell.note)
-    if picture.titled:
-        _draw_title(ax, cell)
-
-
-def _draw_title(ax: Axes, cell: Cell) -> None:
-    for number, line in enumerate(reversed(cell.title), start=1):
-        first = number == len(cell.title)
-        ax.annotate(
-            line,
-            (0.5, 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 4 + 72 * TITLE_LINE * (number - 1)),
-            textcoords="offset points",
-            horizontalalignment="center",
-            verticalalignment="bottom",
-            fontsize=9.5 if first else 9,
-            fontweight="bold" if first else "normal",
-            color="white" if first else "0.8",
-        )
-
-
-def _draw_strip(figure: Figure, page: Page, case: PanelCase) -> None:
-    """Legend of the outlines, then one colour bar for each scale in use."""
-    scales = dict.fromkeys(one.cell.scale for one in page.pictures if one.cell.scale is not None)
-    left, bottom, width, height = page.strip
-    third = width / 3
-    legend = _axes(figure, page, (left, bottom, third, height))
-    legend.set_axis_off()
-    lines = [
-        Line2D([], [], color=colour, linestyle=line, linewidth=1.6, label=case.mask_text(timepoint))
-        for timepoint, (colour, line) in CONTOUR_STYLES.items()
-    ]
-    legend.legend(handles=lines, loc="center left", frameon=False, labelcolor="white", fontsize=8.5)
-    for number, scale in enumerate(scales, start=1):
-        box = (left + number * third + 0.3, bottom + 0.2, third - 0.6, 0.14)
-        ax = _axes(figure, page, box)
-        ax.set_label(f"colour bar {number}")
-        draw_colour_bar(ax, scale)
-
-
-def _draw_words(figure: Figure, page: Page, case: PanelCase, below: str) -> None:
-    pair, answers = case.title
-    for text, size, weight, depth in ((pair, 13, "bold", 0.14), (answers, 10.5, "normal", 0.44)):
-        figure.text(
-            0.5,
-            1 - depth / page.height,
-            text,
-            horizontalalignment="center",
-            verticalalignment="top",
-            fontsize=size,
-            fontweight=weight,
-            color="white",
-        )
-    for text, up in ((below, 0.27), (DISCLAIMER, 0.12)):
-        figure.text(MARGIN / page.width, up / page.height, text, fontsize=7.5, color="0.75")

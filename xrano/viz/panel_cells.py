@@ -1,27 +1,46 @@
 """The contents of a panel before anything is drawn: scans, their change, and each map.
 
-A *cell* is one picture of a panel in every plane that is asked for. Map cells hold values in
-units of their colour scale.
+A *cell* is one picture of a panel on every slice that is asked for. Nothing is sampled before it
+is drawn; map cells give values in units of their colour scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.colors import Normalize
+from numpy.typing import NDArray
 
 from xrano.channels import Timepoint
-from xrano.errors import UnknownNameError
-from xrano.maps import AttributionMap, Rectification
-from xrano.resampling import Outside, resample
+from xrano.geometry import Grid
 from xrano.types import Mask, Volume
-from xrano.viz.colour_scale import ColourScale, scale_value
-from xrano.viz.names import map_group, map_title, method_name, target_text
+from xrano.viz.blocks import Block
+from xrano.viz.colour_scale import ColourScale, scale_of
 from xrano.viz.panel_case import PanelCase
+from xrano.viz.slices import SliceView
+from xrano.viz.words import printable
 
-TIMEPOINT_CHOICES = ("together", "apart")
+SliceSource: TypeAlias = Callable[[SliceView], NDArray[Any]]
+"""Gives the (row, column) picture of a slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """The slices of one volume, each taken once."""
+
+    volume: NDArray[Any]
+    grid: Grid
+    order: Literal[0, 1] = 1
+    taken: dict[SliceView, NDArray[Any]] = field(default_factory=dict)
+
+    def __call__(self, view: SliceView) -> NDArray[Any]:
+        """The picture of a slice."""
+        if view not in self.taken:
+            self.taken[view] = view.sample(self.volume, self.grid, order=self.order)
+        return self.taken[view]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,139 +49,164 @@ class Cell:
 
     Args:
         name: what it is, for whoever looks for it in the figure.
-        title: lines above it.
-        anatomy: (i, j, k) grey background; ``None`` for none.
-        colour: (i, j, k) values drawn in colour; ``None`` for none.
+        head: lines that say what it is: the scan or the method.
+        below: lines under them: the session, or target and timepoint.
+        window: which values of ``anatomy`` are black and white.
+        anatomy: grey background.
+        colour: values drawn in colour; ``None`` for none.
         scale: colour scale of ``colour``.
-        contours: timepoints whose mask is outlined.
+        outlines: timepoint to the mask that is outlined, in the order of drawing.
         note: said across the picture where there is nothing to see.
-        group: maps of one group are comparable and stay in one row.
+        group: maps of one group are comparable, and stay together.
+        column: what tells maps of one group apart: target and timepoint.
+        column_head: lines above its column where rows are methods.
+        unit: what 1 on the colour scale is in the method's own numbers.
     """
 
     name: str
-    title: tuple[str, ...]
-    anatomy: Volume | None
-    colour: Volume | None = None
+    head: tuple[str, ...]
+    below: tuple[str, ...]
+    window: Normalize
+    anatomy: SliceSource
+    colour: SliceSource | None = None
     scale: ColourScale | None = None
-    contours: tuple[str, ...] = ("prior", "current")
+    outlines: Mapping[str, SliceSource] = field(default_factory=dict)
     note: str = ""
-    group: tuple[str, str, str] = ("", "", "")
+    group: tuple[str, ...] = ()
+    column: tuple[str, str] = ("", "")
+    column_head: tuple[str, ...] = ()
+    unit: str = ""
+
+    @property
+    def title(self) -> tuple[str, ...]:
+        """All lines above a picture that stands for itself."""
+        return (*self.head, *self.below)
+
+    def taken(self, views: Sequence[SliceView]) -> Cell:
+        """The same on some slices only, without the volumes that they were taken from."""
+
+        def held(source: SliceSource) -> SliceSource:
+            return {view: source(view) for view in views}.__getitem__
+
+        return replace(
+            self,
+            anatomy=held(self.anatomy),
+            colour=None if self.colour is None else held(self.colour),
+            outlines={name: held(source) for name, source in self.outlines.items()},
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Scans:
-    """The two scans of one sequence as they are drawn: 0 is black, ``window`` ends at white."""
+    """The two scans of one sequence as they are drawn: 0 is black, ``window`` ends at white.
+
+    ``change`` gives current − prior in the brain, whose percentile is ``change_top``.
+    """
 
     sequence: str
-    prior: Volume
-    current: Volume
+    prior: Slices
+    current: Slices
     window: Normalize
+    change: SliceSource
+    change_top: float
 
 
-@dataclass(frozen=True)
-class MapStyle:
-    """How maps become pictures; see :func:`xrano.viz.panel.case_panel` for the fields."""
-
-    rectification: str | None = None
-    reduction: str = "sum"
-    percentile: float = 99.5
-    threshold: float = 0.2
-    timepoints: str = "together"
-
-    def rectification_of(self, attribution: AttributionMap) -> str:
-        """The rectification asked for, or the one of the primary analysis for this map."""
-        default = Rectification.POSITIVE if attribution.coarse else Rectification.ABSOLUTE
-        return self.rectification or default
-
-
-def prepare_scans(case: PanelCase, background: str) -> Scans:
+def prepare_scans(case: PanelCase, background: str, percentile: float) -> Scans:
     """Choose the sequence and the grey window, and make the empty background black.
 
-    The window runs from the 0.5th to the 99.8th percentile of both scans in the brain.
+    The window runs from the 0.5th to the 99.8th percentile of both scans in the brain. NaN is
+    black, and no change.
     """
     sequence = case.background(background)
+    block = Block.around(case.brain)
+    inside = case.brain[block.index]
+    if not inside.any():
+        inside = np.ones(block.shape, dtype=bool)
     # float16, as in the prepared store, is neither interpolated nor subtracted well.
-    prior, current = (
-        np.asarray(scan[sequence], dtype=np.float32) for scan in (case.prior, case.current)
+    given = [np.asarray(scan[sequence], dtype=np.float32) for scan in (case.prior, case.current)]
+    values = [scan[block.index][inside] for scan in given]
+    finite = np.isfinite(values[0]) & np.isfinite(values[1])
+    known = np.concatenate([one[finite] for one in values])
+    low, high = (
+        (float(value) for value in np.percentile(known, [0.5, 99.8])) if known.size else (0.0, 0.0)
     )
-    inside = case.brain if case.brain.any() else np.ones(case.grid.shape, dtype=bool)
-    values = np.concatenate([prior[inside], current[inside]])
-    low, high = (float(value) for value in np.percentile(values, [0.5, 99.8]))
+    prior, current = (_blacken(scan, case.brain, low) for scan in given)
+
+    def change(view: SliceView) -> NDArray[Any]:
+        # Where one scan shows a skull and the other has none, the difference is no change.
+        under = Block.under(view.grid, case.grid)
+        difference = current[under.index] - prior[under.index]
+        held = case.brain[under.index] & np.isfinite(difference)
+        return view.sample(np.where(held, difference, np.float32(0)), under.of(case.grid))
+
     return Scans(
         sequence,
-        _blacken(prior, case.brain, low),
-        _blacken(current, case.brain, low),
+        Slices(prior, case.grid),
+        Slices(current, case.grid),
         Normalize(0.0, high - low if high > low else 1.0),
+        change,
+        scale_of((values[1] - values[0])[finite], percentile) if case.brain.any() else 0.0,
     )
 
 
-def scan_cells(case: PanelCase, scans: Scans, percentile: float) -> list[Cell]:
+def outline_slices(case: PanelCase) -> dict[str, Slices]:
+    """The masks that there are; prior last: where both agree, the solid line shows in its gaps."""
+    masks: dict[str, Mask | None] = {
+        Timepoint.CURRENT.value: case.current_mask,
+        Timepoint.PRIOR.value: case.prior_mask,
+    }
+    return {
+        timepoint: Slices(mask, case.grid, 0)
+        for timepoint, mask in masks.items()
+        if mask is not None and mask.any()
+    }
+
+
+def scan_cells(
+    case: PanelCase, scans: Scans, outlines: Mapping[str, Slices], percentile: float
+) -> list[Cell]:
     """Prior, current, and current − prior."""
-    # Where one scan shows a skull and the other has none, the difference is no change.
-    change = np.where(case.brain, scans.current - scans.prior, np.float32(0))
+    end = "maximum" if percentile == 100 else f"{percentile:g}th percentile"
     scale = ColourScale(
-        top=scale_value(change, case.brain, percentile),
+        top=scans.change_top,
         signed=True,
         threshold=0.0,
-        label=f"{scans.sequence}, current − prior\n(image intensity)",
+        label=f"{printable(scans.sequence)}, current − prior\n(intensity, up to the {end})",
         colours="berlin",
     )
+    sequence, window = scans.sequence, scans.window
+
+    def only(timepoint: str) -> dict[str, SliceSource]:
+        return {name: source for name, source in outlines.items() if name == timepoint}
+
     return [
         Cell(
             "prior",
-            (f"Prior scan, {scans.sequence}", case.prior_session),
+            (f"Prior scan, {sequence}",),
+            (case.prior_session,),
+            window,
             scans.prior,
-            contours=("prior",),
+            outlines=only("prior"),
         ),
         Cell(
             "current",
-            (f"Current scan, {scans.sequence}", case.current_session),
+            (f"Current scan, {sequence}",),
+            (case.current_session,),
+            window,
             scans.current,
-            contours=("current",),
+            outlines=only("current"),
         ),
         Cell(
             "change",
-            (f"Change in {scans.sequence}", "current − prior"),
+            (f"Change in {sequence}",),
+            ("current − prior",),
+            window,
             scans.current,
-            change,
+            scans.change,
             scale,
-            note="" if change.any() else "no change",
+            outlines=dict(outlines),
+            note="" if scans.change_top > 0 else "no change",
         ),
-    ]
-
-
-def map_cells(
-    case: PanelCase, scans: Scans, maps: Sequence[AttributionMap], style: MapStyle
-) -> list[Cell]:
-    """One cell a map, or two (prior channels, current channels) with ``timepoints="apart"``.
-
-    Raises:
-        UnknownNameError: for an unknown rectification, reduction or way of showing timepoints.
-    """
-    if style.timepoints not in TIMEPOINT_CHOICES:
-        raise UnknownNameError("way of showing timepoints", style.timepoints, TIMEPOINT_CHOICES)
-    drawn = [
-        (attribution, timepoint, _volume(case, attribution, timepoint, style))
-        for attribution in maps
-        for timepoint in _timepoints(attribution, style)
-    ]
-    tops: dict[tuple[str, str, str], float] = {}
-    for attribution, _, volume in drawn:
-        group = map_group(attribution)
-        top = scale_value(volume, case.brain, style.percentile)
-        tops[group] = max(tops.get(group, 0.0), top)
-    scale = _shared_scale(tops, style)
-    return [
-        Cell(
-            name=f"map {index}",
-            title=_title(case, attribution, timepoint),
-            anatomy=scans.prior if timepoint == Timepoint.PRIOR else scans.current,
-            colour=_in_units(volume, tops[map_group(attribution)], normalised=len(tops) > 1),
-            scale=scale,
-            note=_note(attribution, timepoint, volume, case.brain, style),
-            group=map_group(attribution),
-        )
-        for index, (attribution, timepoint, volume) in enumerate(drawn)
     ]
 
 
@@ -170,81 +214,14 @@ def _blacken(volume: Volume, brain: Mask, low: float) -> Volume:
     """Shift a scan so that 0 is the black end of the window, with its empty background at 0.
 
     Normalisation can move a constant background outside the brain anywhere; it would be drawn
-    grey. What lies beyond the scan's field is 0 as well, and so as black.
+    grey. What lies beyond the scan's field is 0 as well, and so as black, and so is NaN.
     """
     shifted = np.asarray(volume - np.float32(low))
-    empty = ~brain & (volume == volume[0, 0, 0])
-    if 2 * int(empty.sum()) >= int((~brain).sum()):
+    empty = volume == volume[0, 0, 0]
+    empty &= ~brain
+    if 2 * int(np.count_nonzero(empty)) >= brain.size - int(np.count_nonzero(brain)):
         shifted[empty] = 0
+    # A sum is not finite if one of its terms is not, and needs no mask of the volume.
+    if not np.isfinite(shifted.sum(dtype=np.float64)):
+        shifted[~np.isfinite(shifted)] = 0
     return shifted
-
-
-def _timepoints(attribution: AttributionMap, style: MapStyle) -> tuple[str, ...]:
-    if style.timepoints == "apart" and all(_channels(attribution, t) for t in Timepoint):
-        return tuple(Timepoint)
-    return ("",)
-
-
-def _channels(attribution: AttributionMap, timepoint: str) -> tuple[str, ...]:
-    return tuple(name for name in attribution.channels if name.startswith(f"{timepoint}_"))
-
-
-def _volume(
-    case: PanelCase, attribution: AttributionMap, timepoint: str, style: MapStyle
-) -> Volume:
-    channels = _channels(attribution, timepoint) if timepoint else None
-    rectification = style.rectification_of(attribution)
-    # Rectified on its own grid and then carried over, as it is scored.
-    volume = attribution.reduced(rectification, style.reduction, channels=channels)
-    if not attribution.grid.matches(case.grid):
-        outside: Outside = "edge" if attribution.coarse else "zero"
-        volume = resample(volume, attribution.grid, case.grid, outside=outside)
-    # Cells of centimetres spill over the brain's edge, where nothing is to be read.
-    return np.where(case.brain, volume, 0) if attribution.coarse else volume
-
-
-def _shared_scale(tops: dict[tuple[str, str, str], float], style: MapStyle) -> ColourScale:
-    signed = style.rectification == Rectification.NONE
-    end = "maximum" if style.percentile == 100 else f"{style.percentile:g}th percentile"
-    if len(tops) == 1:
-        (method, _, _), top = next(iter(tops.items()))
-        label = f"{method_name(method)}, raw values\n(up to the {end} in the brain)"
-    else:
-        top = 1.0
-        label = f"relevance / {end} in the brain\n(of each method)"
-    return ColourScale(
-        top=top,
-        signed=signed,
-        threshold=style.threshold,
-        label=label,
-        colours="managua_r" if signed else "inferno",
-    )
-
-
-def _in_units(volume: Volume, top: float, *, normalised: bool) -> Volume:
-    return volume / top if normalised and top > 0 else volume
-
-
-def _title(case: PanelCase, attribution: AttributionMap, timepoint: str) -> tuple[str, ...]:
-    lines = map_title(attribution, case.grid)
-    if timepoint:
-        lines.append(f"channels of the {timepoint} scan")
-    target = target_text(attribution.meta, predicted=case.predicted, response=case.response)
-    return (*lines, target)
-
-
-def _note(
-    attribution: AttributionMap, timepoint: str, volume: Volume, brain: Mask, style: MapStyle
-) -> str:
-    if not volume.any():
-        if timepoint == Timepoint.PRIOR and attribution.meta.get("baseline") == "prior":
-            return "zero by construction:\nthe baseline is the prior scan"
-        if attribution.data.any():
-            return f"no {style.rectification_of(attribution)} relevance anywhere"
-        return "all-zero map"
-    inside = volume[brain]
-    if not inside.any():
-        return "no relevance in the brain"
-    if np.count_nonzero(inside) <= inside.size * (1 - style.percentile / 100):
-        return f"zero in {style.percentile:g} % of the brain"
-    return ""

@@ -1,4 +1,4 @@
-"""Which slice to show: through the tumour, the peak of a map, the change, or the brain's centre.
+"""Which slice to show: by tumour, peak, change or centre, or several through the whole tumour.
 
 Choices are made in world space: a voxel counts for the axis-aligned slice that its centre lies
 in, so masks on flipped or oblique grids need no resampling. Of several equally good slices the
@@ -26,6 +26,7 @@ class SliceBy(StrEnum):
     PEAK = "peak"
     CHANGE = "change"
     CENTRE = "centre"
+    MOSAIC = "mosaic"
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,61 @@ def slice_at_centre(brain: Mask, grid: Grid, plane: Plane, *, because: str = "")
     return SliceChoice(_snap(float(grid.world(index)[plane.normal]), grid, plane), reason)
 
 
+def slices_of_mosaic(
+    masks: Sequence[Mask | None], grid: Grid, plane: Plane, *, brain: Mask, count: int
+) -> list[SliceChoice]:
+    """Slices at even distances through the tumour; through the brain where there is no tumour.
+
+    Args:
+        masks: (i, j, k) masks on ``grid``; their union is the tumour.
+        grid: grid of masks and brain.
+        plane: the plane to cut in.
+        brain: (i, j, k) brain mask.
+        count: how many slices; fewer if there are not so many.
+
+    Returns:
+        Choices from low to high mm, a whole number of slices apart; half a step stays free at
+        both ends, where hardly anything would be cut.
+    """
+    present = [mask for mask in masks if mask is not None and mask.any()]
+    extent = np.logical_or.reduce(present) if present else brain
+    what = "the tumour" if present else "the brain, no tumour mask"
+    if not extent.any():
+        extent, what = np.ones(grid.shape, dtype=bool), "the volume, no brain mask"
+    first, spacing, totals = _by_slice(extent, grid, plane)
+    found = np.flatnonzero(totals)
+    low, high = int(found[0]), int(found[-1])
+    number = min(count, high - low + 1)
+    step = (high - low + 1) // number
+    start = low + (high - low - step * (number - 1)) // 2
+    reason = f"every {step * spacing:.3g} mm through {what}"
+    return [SliceChoice(first + spacing * (start + n * step), reason) for n in range(number)]
+
+
 def _heaviest(weights: NDArray[np.generic], grid: Grid, plane: Plane) -> float:
     """World mm of the slice with the largest sum of weights."""
+    first, spacing, totals = _by_slice(weights, grid, plane)
+    best = np.flatnonzero(totals == totals.max())
+    return first + spacing * int(best[len(best) // 2])
+
+
+def _by_slice(
+    weights: NDArray[np.generic], grid: Grid, plane: Plane
+) -> tuple[float, float, NDArray[np.float64]]:
+    """World mm of the first slice, mm between slices, and the sum of weights in each."""
     frame = aligned_grid(grid)
     found = np.nonzero(weights)
     row = grid.affine[plane.normal]
     world = row[3] + sum(step * index for step, index in zip(row[:3], found, strict=True))
     first, spacing = float(frame.affine[plane.normal, 3]), frame.spacing[plane.normal]
     bins = np.rint((np.asarray(world) - first) / spacing).astype(np.intp)
-    bins = np.clip(bins, 0, frame.shape[plane.normal] - 1)
-    totals = np.bincount(bins, weights=np.asarray(weights[found], dtype=np.float64))
-    best = np.flatnonzero(totals == totals.max())
-    return first + spacing * int(best[len(best) // 2])
+    last = frame.shape[plane.normal] - 1
+    totals = np.bincount(
+        np.clip(bins, 0, last),
+        weights=np.asarray(weights[found], dtype=np.float64),
+        minlength=last + 1,
+    )
+    return first, spacing, np.asarray(totals, dtype=np.float64)
 
 
 def _snap(mm: float, grid: Grid, plane: Plane) -> float:

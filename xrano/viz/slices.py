@@ -8,6 +8,7 @@ without interpolation; a grid that is oblique to the world axes is interpolated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrano.errors import GridMismatchError, UnknownNameError
-from xrano.geometry import Grid
+from xrano.geometry import Grid, as_shape
 from xrano.resampling import Outside, resample
 from xrano.types import Mask
+from xrano.viz.blocks import Block
 
 ALIGNED_TOLERANCE_MM = 1e-3
 """A grid is axis-aligned if none of its voxel axes strays further than this from a world axis."""
@@ -146,7 +148,13 @@ class SliceView:
         Raises:
             GridMismatchError: if ``data`` does not have the shape of ``source``.
         """
-        cut = resample(data, source, self.grid, order=order, outside=outside)
+        if data.shape != source.shape:
+            raise GridMismatchError(
+                f"array of shape {data.shape} on a grid of shape {source.shape}"
+            )
+        # Of the volume only what the slice passes through is read, converted and interpolated.
+        block = Block.under(self.grid, source)
+        cut = resample(data[block.index], block.of(source), self.grid, order=order, outside=outside)
         picture = cut.take(0, axis=self.plane.normal).T[::-1]
         return np.ascontiguousarray(picture[:, ::-1] if self._mirrored else picture)
 
@@ -221,24 +229,56 @@ def place_slice(
         UnknownNameError: for an unknown plane or convention.
         GridMismatchError: if the coordinate lies outside the grid, or the mask is not on it.
     """
-    which, seen = parse_plane(plane), parse_convention(convention)
+    return place_slices(
+        grid, [(plane, mm)], convention=convention, around=around, margin_mm=margin_mm
+    )[0]
+
+
+def place_slices(
+    grid: Grid,
+    positions: Sequence[tuple[str, float]],
+    *,
+    convention: str = Convention.RADIOLOGICAL,
+    around: Mask | None = None,
+    margin_mm: float = 10.0,
+) -> list[SliceView]:
+    """Several views of one grid: the mask around which they are cropped is looked at once.
+
+    Args:
+        grid: as for :func:`place_slice`, like all that follow.
+        positions: a plane and a world coordinate along its normal, each.
+        convention: ``radiological`` or ``neurological``.
+        around: what the pictures are cropped to.
+        margin_mm: what the crop leaves around it.
+
+    Raises:
+        UnknownNameError: for an unknown plane or convention.
+        GridMismatchError: if a coordinate lies outside the grid, or the mask is not on it.
+    """
+    seen = parse_convention(convention)
     frame = aligned_grid(grid, fine=True)
+    window = _window(grid, frame, around, margin_mm)
+    return [_cut(frame, window, parse_plane(plane), mm, seen) for plane, mm in positions]
+
+
+def _cut(
+    frame: Grid, window: list[tuple[int, int]], plane: Plane, mm: float, convention: Convention
+) -> SliceView:
     start, shape = [0, 0, 0], list(frame.shape)
-    for axis, (low, high) in enumerate(_window(grid, frame, around, margin_mm)):
-        if axis != which.normal:
+    for axis, (low, high) in enumerate(window):
+        if axis != plane.normal:
             start[axis], shape[axis] = low, high - low
-    index = float(frame.voxel(np.full(3, float(mm)))[which.normal])
-    if not -0.5 <= index <= frame.shape[which.normal] - 0.5:
-        first = float(frame.affine[which.normal, 3])
-        last = first + frame.spacing[which.normal] * (frame.shape[which.normal] - 1)
+    index = float(frame.voxel(np.full(3, float(mm)))[plane.normal])
+    if not -0.5 <= index <= frame.shape[plane.normal] - 0.5:
+        first = float(frame.affine[plane.normal, 3])
+        last = first + frame.spacing[plane.normal] * (frame.shape[plane.normal] - 1)
         raise GridMismatchError(
-            f"the {which} slice at {mm:g} mm lies outside the volume, which reaches from "
+            f"the {plane} slice at {mm:g} mm lies outside the volume, which reaches from "
             f"{first:g} to {last:g} mm"
         )
-    start[which.normal] = min(max(round(index), 0), frame.shape[which.normal] - 1)
-    shape[which.normal] = 1
-    crop = frame.crop((start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
-    return SliceView(which, seen, crop)
+    start[plane.normal] = min(max(round(index), 0), frame.shape[plane.normal] - 1)
+    shape[plane.normal] = 1
+    return SliceView(plane, convention, frame.crop(as_shape(start), as_shape(shape)))
 
 
 def parse_plane(name: str) -> Plane:
