@@ -110,7 +110,17 @@ def test_the_commands_that_answer_scripts():
         for name in COMMANDS
         if hasattr(import_module(f"xrano.cli.{name}_command"), "JSON_KEYS")
     }
-    wanted = {"evaluate", "score", "methods", "models", "index", "check", "probe", "doctor"}
+    wanted = {
+        "evaluate",
+        "explain",
+        "score",
+        "methods",
+        "models",
+        "index",
+        "check",
+        "probe",
+        "doctor",
+    }
     assert wanted | {"layers", "study", "audit", "prepare", "quality", "faithfulness"} <= found
 
 
@@ -239,6 +249,20 @@ def test_score(asked: Asked, tiny_run: Run, tmp_path: Path, monkeypatch):
     part = asked("score", *words, "--shard", "1/2")
     assert part["part"] == [1, 2]
     assert part["summary"] is None
+
+
+def test_a_plan_and_the_panels_and_maps_that_follow(asked: Asked, tiny_run: Run, tmp_path: Path):
+    pair = tiny_run.predictions["pair_id"].iloc[0]
+    words = [tiny_run.root, "--pair", pair, "--methods", "saliency", "--out", tmp_path]
+    plan = asked("explain", *words, "--plan")["plan"]
+    assert (plan["pairs"], plan["forwards"], plan["backwards"]) == (1, 1, 1)
+    assert plan["seconds_per_pair"] == plan["forward_seconds"] + plan["backward_seconds"]
+    assert not list(tmp_path.iterdir())
+    found = asked("explain", *words, "--format", "svg")
+    assert [Path(path).suffix for path in found["panels"]] == [".png", ".svg"]
+    assert all(Path(path).is_file() for path in found["panels"])
+    assert list(Path(found["maps"]).rglob("*.nii.gz"))
+    assert found["plan"] is None
 
 
 def test_layers(asked: Asked, tiny_run: Run, tmp_path: Path):

@@ -44,7 +44,7 @@ def words_of(figure) -> str:
 
 def test_every_class_of_every_method_in_all_forms_for_a_journals_page(tiny_run, tmp_path, figures):
     options = ["--methods", "saliency", "gradcam", "--target", "all", "--maps", "none"]
-    options += ["--format", "[png,svg,pdf]", "--width", "full"]
+    options += ["--format", "png", "svg", "pdf", "--width", "full"]
     assert explain(tiny_run, tmp_path, *options) == 0
     (figure,) = figures
     assert len(maps_of(figure)) == 8
@@ -83,7 +83,7 @@ def test_methods_are_compared_on_several_pairs(tiny_run, tmp_path, monkeypatch, 
         return seen[-1]
 
     monkeypatch.setattr(method_comparison, "comparison_figure", spy)
-    options = ["--methods", "saliency", "gradcam", "--layout", "comparison", "--format", "[svg]"]
+    options = ["--methods", "saliency", "gradcam", "--layout", "comparison", "--format", "svg"]
     assert explain(tiny_run, tmp_path, *options, "--planes", "coronal", pairs=2) == 0
     (figure,) = seen
     assert len(maps_of(figure)) == 4

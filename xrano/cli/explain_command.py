@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from xrano.cli.answers import Answer
+from xrano.cli.explain_answers import JSON_KEYS as JSON_KEYS
 
 EXAMPLE = (
     "xrano explain runs/first --pair Patient-042_week-010_week-022 "
@@ -52,7 +55,7 @@ def run(
     width: Literal["screen", "single", "double", "full"] = "screen",
     scan: str = "",
     store: Path | None = None,
-) -> None:
+) -> Answer:
     """Draw where the network looked, and save the maps on the patient's own scan.
 
     Args:
@@ -102,6 +105,7 @@ def run(
     """
     from xrano.attribution.devices import choose_device, usual_gigabytes
     from xrano.attribution.methods import AttributionSettings
+    from xrano.cli.explain_answers import compare, draw, explain_all, require_drawable, tell_plan
     from xrano.cli.memory_size import gigabytes
     from xrano.errors import ConfigError, UnknownNameError
     from xrano.training.run import open_run
@@ -132,135 +136,30 @@ def run(
         device=place,
     )
     if plan:
-        _tell_plan(opened, pair, all, methods, target, settings)
-    elif all:
-        _explain_all(opened, out, (tuple(methods), target, maps, scan, storage, settings), shard)
-    else:
-        panel = {
-            "slice_by": slice_by,
-            "convention": convention,
-            "background": background or "CT1",
-            "rectification": None if rectification == "auto" else rectification,
-            "threshold": threshold,
-            "percentile": percentile,
-            "width": None if width == "screen" else width,
-        }
-        of_case = {"planes": tuple(planes), "slices": slices, "timepoints": timepoints}
-        _require_drawable(panel, of_case)
-        options = {
-            "target": target,
-            "settings": settings,
-            "save_maps": maps != "none",
-            "scan": scan,
-        }
-        chosen = (pair, prior, current)
-        if layout == "case":
-            _draw(opened, out, chosen, methods, {**options, "panel": panel | of_case}, format)
-        else:
-            _compare(opened, out, chosen, methods, {**options, "panel": panel}, (planes, format))
-
-
-def _tell_plan(
-    opened: Any, pair: tuple[str, ...], every: bool, methods: Any, target: str, settings: Any
-) -> None:
-    from xrano.errors import ConfigError
-    from xrano.experiments.explain_plan import describe_explaining
-    from xrano.experiments.explained_cohort import held_out
-
-    pairs = held_out(opened) if every else [opened.pair(name) for name in pair]
-    if not pairs:
-        raise ConfigError("--plan is of pairs of the cohort: give --pair or --all")
-    print(describe_explaining(opened, pairs, methods, target=target, settings=settings))
-
-
-def _require_drawable(panel: dict[str, Any], of_case: dict[str, Any]) -> None:
-    """Refuse what no panel can be drawn with before anything is explained."""
-    from xrano.viz.panel import planes_to_cut
-    from xrano.viz.panel_maps import MapStyle
-
-    planes_to_cut(panel["slice_by"], of_case["planes"], of_case["slices"])
-    MapStyle(
-        panel["rectification"],
-        percentile=panel["percentile"],
-        threshold=panel["threshold"],
-        timepoints=of_case["timepoints"],
-    )
-
-
-def _draw(
-    opened: Any,
-    out: Path,
-    chosen: Any,
-    methods: Any,
-    options: dict[str, Any],
-    formats: tuple[str, ...],
-) -> None:
-    """Panels, and maps if asked for, of some pairs or of two folders."""
-    from xrano.cli.terminal import bar
-    from xrano.experiments.explained_pairs import explain_pairs
-    from xrano.experiments.outside_pair import explain_outside
-    from xrano.experiments.panels import PanelFiles
-
-    pair, prior, current = chosen
-    further = tuple(name for name in dict.fromkeys(formats) if name != "png")
-    if further:
-        options["panel"]["files"] = PanelFiles(out / "panels", further)
-    if prior is not None:
-        panels = [explain_outside(opened, prior, current, methods, out, **options)]
-    else:
-        panels = explain_pairs(opened, pair, methods, out, progress=bar, **options)
-    for path in panels:
-        for name in ("png", *further):
-            print(path.with_suffix(f".{name}"))
-    _tell_maps(opened, out, options["save_maps"], pair)
-
-
-def _compare(
-    opened: Any, out: Path, chosen: Any, methods: Any, options: dict[str, Any], form: Any
-) -> None:
-    """One figure of several methods and pairs, and maps if asked for."""
-    from xrano.cli.terminal import bar
-    from xrano.errors import ConfigError
-    from xrano.experiments.method_comparison import compare_methods
-
-    (pair, prior, _), (planes, formats) = chosen, form
-    if prior is not None:
-        raise ConfigError("--layout comparison is of pairs of the cohort: name them by --pair")
-    if len(planes) != 1:
-        raise ConfigError(f"--layout comparison has one plane, got {' '.join(planes)}")
-    options["panel"]["plane"] = planes[0]
-    for path in compare_methods(
-        opened, pair, methods, out, formats=formats, progress=bar, **options
-    ):
-        print(path)
-    _tell_maps(opened, out, options["save_maps"], pair)
-
-
-def _tell_maps(opened: Any, out: Path, saved: bool, pair: tuple[str, ...]) -> None:
-    if saved:
-        print(f"maps in {out / 'maps'}")
-    if saved and pair:
-        print(f"next:  xrano score {opened.root} --maps {out / 'maps'} --out {out / 'scores'}")
-
-
-def _explain_all(opened: Any, out: Path, asked: Any, shard: str) -> None:
-    from xrano.cli.terminal import bar
-    from xrano.errors import ConfigError
-    from xrano.experiments.explained_cohort import (
-        CohortRequest,
-        disk_bytes,
-        explain_cohort,
-        held_out,
-    )
-    from xrano.experiments.shards import of_shard, shard_of
-
-    if asked[2] == "none":
-        raise ConfigError(f"--all saves maps; to score without them: xrano score {opened.root}")
-    request = CohortRequest(*asked)
-    part = shard_of(shard)
-    pairs = len(of_shard(held_out(opened), part))
-    most = disk_bytes(opened, request, pairs) / 1e9
-    print(f"{pairs} pairs, {', '.join(request.labels())}: at most {most:.1f} GB of maps in {out}")
-    done = explain_cohort(opened, out, request, shard=part, progress=bar)
-    print(f"{done.made} maps of a method and pair made, {done.found} were there")
-    print(f"next:  xrano score {opened.root} --maps {out / 'maps'} --out {out / 'scores'}")
+        return tell_plan(opened, pair, all, methods, target, settings)
+    if all:
+        asked = (tuple(methods), target, maps, scan, storage, settings)
+        return explain_all(opened, out, asked, shard)
+    panel = {
+        "slice_by": slice_by,
+        "convention": convention,
+        "background": background or "CT1",
+        "rectification": None if rectification == "auto" else rectification,
+        "threshold": threshold,
+        "percentile": percentile,
+        "width": None if width == "screen" else width,
+    }
+    of_case = {"planes": tuple(planes), "slices": slices, "timepoints": timepoints}
+    require_drawable(panel, of_case)
+    options: dict[str, object] = {
+        "target": target,
+        "settings": settings,
+        "save_maps": maps != "none",
+        "scan": scan,
+    }
+    chosen = (pair, prior, current)
+    if layout == "case":
+        options["panel"] = panel | of_case
+        return draw(opened, out, chosen, methods, options, format)
+    options["panel"] = panel
+    return compare(opened, out, chosen, methods, options, (planes, format))

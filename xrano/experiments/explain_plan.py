@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,15 +15,65 @@ from xrano.progress import minutes
 from xrano.training.run import Run
 
 
-def describe_explaining(
+@dataclass(frozen=True)
+class ExplainPlan:
+    """What explaining some pairs takes.
+
+    Attributes:
+        pairs: how many.
+        methods: with baselines.
+        target: as it was asked for.
+        passes: in words, a line a step.
+        forwards: forward passes a pair, at most.
+        backwards: backward passes a pair, at most.
+        fits: whether one pass fits the memory; without, nothing was measured.
+        threads: that the measured passes had.
+        forward_seconds: of one forward pass.
+        backward_seconds: of one backward pass.
+        seconds_per_pair: of all passes; reading and writing are not in it.
+    """
+
+    pairs: int
+    methods: tuple[str, ...]
+    target: str
+    passes: str
+    forwards: int
+    backwards: int
+    fits: bool
+    threads: int
+    forward_seconds: float | None = None
+    backward_seconds: float | None = None
+    seconds_per_pair: float | None = None
+
+    def text(self) -> str:
+        """For people."""
+        lines = [
+            f"{self.pairs} pairs by {', '.join(self.methods)}, target {self.target}",
+            self.passes,
+        ]
+        each, forward, backward = (
+            self.seconds_per_pair,
+            self.forward_seconds,
+            self.backward_seconds,
+        )
+        if each is not None and forward is not None and backward is not None:
+            lines.append(
+                f"time: about {minutes(each)} a pair with {self.threads} threads "
+                f"({minutes(forward)} a forward, {minutes(backward)} a backward), "
+                f"{minutes(each * self.pairs)} in all"
+            )
+        return "\n".join(lines)
+
+
+def plan_explaining(
     run: Run,
     pairs: Sequence[dict[str, Any]],
     methods: Sequence[str],
     *,
     target: str = "predicted",
     settings: AttributionSettings | None = None,
-) -> str:
-    """Passes, memory and time of some pairs, in words.
+) -> ExplainPlan:
+    """Passes, memory and time of some pairs.
 
     One forward and one backward pass are run on a scan of noise to measure them; reading and
     writing are not in the time. A budget that no pass fits is told, and nothing is measured.
@@ -41,17 +92,22 @@ def describe_explaining(
     explainer = next(iter(explainers_by_fold(run, pairs[:1], methods, settings).values()))
     shape = run.store.grid.shape
     plan = explainer.plan(shape, target, regions=MOST_PARTS)
-    heading = f"{len(pairs)} pairs by {', '.join(explainer.methods)}, target {target}"
+    found = ExplainPlan(
+        len(pairs),
+        tuple(explainer.methods),
+        target,
+        plan.text(),
+        plan.forwards,
+        plan.backwards,
+        plan.fits,
+        torch.get_num_threads(),
+    )
     if not plan.fits:
-        return f"{heading}\n{plan.text()}"
+        return found
     forward, backward = explainer.pass_seconds(shape)
-    seconds = plan.seconds(forward, backward)
-    return "\n".join(
-        [
-            heading,
-            plan.text(),
-            f"time: about {minutes(seconds)} a pair with {torch.get_num_threads()} threads "
-            f"({minutes(forward)} a forward, {minutes(backward)} a backward), "
-            f"{minutes(seconds * len(pairs))} in all",
-        ]
+    return replace(
+        found,
+        forward_seconds=forward,
+        backward_seconds=backward,
+        seconds_per_pair=plan.seconds(forward, backward),
     )
