@@ -8,9 +8,7 @@ bytes.
 from __future__ import annotations
 
 import gzip
-import json
 import struct
-import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrano.atomic_files import json_text, write_atomically, write_json, write_text
+from xrano.checked_nifti import open_checked, read_voxels
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError, VolumeError
 from xrano.geometry import Grid, as_shape, image_grid
 from xrano.maps import AttributionMap
+from xrano.roots import lies_inside
+from xrano.text_files import read_json
 
 Storage = Literal["float32", "int16"]
 STORAGES = ("float32", "int16")
@@ -146,30 +147,44 @@ def load_map(path: Path) -> AttributionMap:
     if not sidecar.is_file():
         raise VolumeError(f"{path} has no sidecar {sidecar.name}: not a finished xrano map")
     try:
-        meta = json.loads(sidecar.read_text(encoding="utf-8"))
-        image: Any = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    except _UNREADABLE as error:
-        raise VolumeError(f"cannot read the map {path}: {error}") from error
-    if not isinstance(meta, dict) or "channels" not in meta:
+        meta = read_json(sidecar)
+    except (OSError, ValueError) as error:
+        raise VolumeError(
+            f"cannot read the map {path}: {sidecar.name} is broken ({error})"
+        ) from error
+    channels = meta.pop("channels", None) if isinstance(meta, dict) else None
+    if not isinstance(channels, list) or not all(isinstance(name, str) for name in channels):
         raise VolumeError(f"{sidecar} names no channels: not the sidecar of an xrano map")
-    channels = tuple(meta.pop("channels"))
     meta.pop("grid", None)
+    image = open_checked(path)
+    if image.ndim not in (3, 4):
+        raise VolumeError(f"{path} has shape {image.shape}; three axes, or four, are needed")
+    with np.errstate(over="ignore"):
+        data = np.asarray(read_voxels(path, image), dtype=np.float32)
     data = data[None] if data.ndim == 3 else np.moveaxis(data, -1, 0)
     try:
         grid = Grid(as_shape(data.shape[1:]), image.affine)
-        return AttributionMap(np.ascontiguousarray(data), grid, channels, meta)
+        return AttributionMap(np.ascontiguousarray(data), grid, tuple(channels), meta)
     except (GridMismatchError, VolumeError) as error:
         raise VolumeError(f"cannot read the map {path}: {error}") from error
 
 
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError)
-
-
 def find_maps(folder: Path) -> list[Path]:
-    """All finished maps below a folder, sorted."""
+    """All finished maps below a folder, sorted.
+
+    Raises:
+        VolumeError: if a map or its sidecar is a link that leads out of the folder.
+    """
     found = sorted(Path(folder).rglob("*_statmap.nii.gz"))
-    return [path for path in found if sidecar_path(path).is_file()]
+    whole = [path for path in found if sidecar_path(path).is_file()]
+    for path in whole:
+        for file in (path, sidecar_path(path)):
+            if not lies_inside(file, folder):
+                raise VolumeError(
+                    f"{file} leads to {file.resolve()}, outside of {folder}; put the map there "
+                    "itself, or name the folder that holds it"
+                )
+    return whole
 
 
 def sidecar_path(path: Path) -> Path:

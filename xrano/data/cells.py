@@ -13,8 +13,12 @@ from typing import NoReturn, TypeVar
 import pandas as pd
 
 from xrano.errors import ManifestError
+from xrano.roots import is_file_name, is_path, lies_inside
 
 _Value = TypeVar("_Value")
+
+_LARGEST_INTEGER = 2**31
+"""No count of weeks or days is larger; what is would not fit a column of integers."""
 
 
 def read_cells(path: Path, required: Sequence[str], *, separator: str = ",") -> pd.DataFrame:
@@ -31,7 +35,9 @@ def read_cells(path: Path, required: Sequence[str], *, separator: str = ",") -> 
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file, delimiter=separator), [])
+            lines = csv.reader(file, delimiter=separator)
+            # Blank lines come before the header as pandas sees it.
+            header = next((line for line in lines if any(cell.strip() for cell in line)), [])
         with warnings.catch_warnings():
             # pandas warns where a row is longer than the header, and drops the surplus.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -62,6 +68,8 @@ def read_cells(path: Path, required: Sequence[str], *, separator: str = ",") -> 
     if twice:
         raise ManifestError(f"{path} has more than one column {', '.join(twice)}; keep one of each")
     frame.columns = pd.Index([str(column).strip() for column in frame.columns])
+    if not frame.columns.is_unique:
+        raise ManifestError(f"{path} has columns that differ by blanks alone; rename them")
     missing = [column for column in required if column not in frame]
     if missing:
         raise ManifestError(
@@ -111,8 +119,9 @@ def require_folder_names(path: Path, frame: pd.DataFrame, columns: Iterable[str]
     """Refuse a cell that could not be the name of a folder: files are named by it."""
     for column in columns:
         for row, value in enumerate(frame[column]):
-            if value in (".", "..") or any(sign in value for sign in "/\\\0"):
-                refuse(path, row, column, value, "a name without / and \\, since files get it")
+            if not is_file_name(value):
+                needed = "a name of at most 200 bytes without / and \\, since files get it"
+                refuse(path, row, column, value, needed)
 
 
 def parse_integers(path: Path, frame: pd.DataFrame, column: str) -> None:
@@ -120,7 +129,7 @@ def parse_integers(path: Path, frame: pd.DataFrame, column: str) -> None:
 
     def parse(value: str) -> int:
         number = float(value)
-        if not number.is_integer():
+        if not number.is_integer() or abs(number) > _LARGEST_INTEGER:
             raise ValueError(value)
         return int(number)
 
@@ -163,24 +172,37 @@ def resolve_paths(
         roots: folders that every path must lie in once links are followed; ``None`` for anywhere.
 
     Raises:
-        ManifestError: naming line and column, if a path leaves the roots.
+        ManifestError: naming line and column, if a path leaves the roots or is none.
     """
     # Resolved, because ".." after a symbolic link leads elsewhere than the text suggests.
     folder = path.parent.resolve()
     bounds = None if roots is None else tuple(root.resolve() for root in roots)
     for column in columns:
         values = list(frame[column])
-        frame[column] = [os.path.normpath(folder / value) if value else "" for value in values]
+        for row, value in enumerate(values):
+            if not is_path(value):
+                refuse(path, row, column, value[:80], "the path of a file")
+        frame[column] = [_absolute(folder, value) if value else "" for value in values]
         if bounds is not None:
             for row, value in enumerate(values):
                 _require_inside(path, row, column, value, folder, bounds)
 
 
+def _absolute(folder: Path, value: str) -> str:
+    """The path that a cell means; what lies inside by its links does so by its text as well."""
+    path = folder / value
+    if ".." in path.parts:
+        # The file's own name is kept, be it a link: it may be telling.
+        parent = Path(os.path.realpath(path.parent))
+        return os.path.realpath(path) if path.name == ".." else str(parent / path.name)
+    return os.path.normpath(path)
+
+
 def _require_inside(
     path: Path, row: int, column: str, value: str, folder: Path, bounds: Sequence[Path]
 ) -> None:
-    target = Path(os.path.realpath(folder / value))
-    if value and not any(target.is_relative_to(bound) for bound in bounds):
+    if value and not any(lies_inside(folder / value, bound) for bound in bounds):
+        target = os.path.realpath(folder / value)
         where = " or ".join(str(bound) for bound in bounds)
         raise ManifestError(
             f"{path}, line {row + 2}: {column} is {value!r}, which leads to {target}, outside of "

@@ -18,7 +18,6 @@ assays differ in scale and threshold, and the survival because nobody knows it a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from xrano.data.clinical_values import PATIENT_VARIABLES, VARIABLES, pair_values
 from xrano.data.clinical_words import CATEGORIES
 from xrano.errors import CheckpointError, ConfigError
+from xrano.text_files import read_json
 
 __all__ = ["PATIENT_VARIABLES", "VARIABLES", "ClinicalEncoder", "VariableScale", "read_encoder"]
 
@@ -145,7 +145,7 @@ class ClinicalEncoder:
                 )
                 for entry in content["variables"]
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(
                 f"this is no encoding of clinical data ({type(error).__name__}: {error})"
             ) from error
@@ -165,7 +165,7 @@ def read_encoder(path: Path) -> ClinicalEncoder:
         CheckpointError: if the file is missing or something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({type(error).__name__}: {error}); it says how the clinical "

@@ -25,15 +25,20 @@ from xrano.data.pairing.pair_rows import exclusion_row, exclusion_table
 from xrano.data.pairing.pairs import UNRATED, build_pairs
 from xrano.data.pairing.paper_selection import PAPER, SELF_PAIR, paper_pairs
 from xrano.data.pairing.region_coverage import main_source
+from xrano.data.privacy import cohort_findings, privacy_note, privacy_table
 from xrano.data.quality.segmenter_agreement import add_agreement
 from xrano.data.tables import write_table
 from xrano.errors import ConfigError, ManifestError, UnknownNameError
 from xrano.progress import Progress, quiet
+from xrano.roots import is_file_name
 
 AUTO = "auto"
 """Find out whose layout it is."""
 
 LUMIERE = "lumiere"
+
+PRIVACY_TABLE = "privacy.csv"
+"""Files whose header or name looks as if it told who a patient is (:mod:`xrano.data.privacy`)."""
 
 
 def index_cohort(
@@ -55,9 +60,10 @@ def index_cohort(
 ) -> IndexSummary:
     """Read a cohort and write its tables.
 
-    They are ``sessions.csv``, ``segmentations.csv``, ``pairs.csv``, ``exclusions.csv``, and
-    ``volumes.csv`` where volumes are known without reading images (LUMIERE). Nothing is written
-    before everything is read, so a bad input leaves nothing behind.
+    They are ``sessions.csv``, ``segmentations.csv``, ``pairs.csv``, ``exclusions.csv``,
+    ``volumes.csv`` where volumes are known without reading images (LUMIERE), and ``privacy.csv``
+    where a header or a name looks as if it told who a patient is. Nothing is written before
+    everything is read, so a bad input leaves nothing behind.
 
     Args:
         root: the cohort, as its reader wants it.
@@ -92,6 +98,7 @@ def index_cohort(
     sessions, segmentations = _read(
         root, dataset, options, {"paper": paper, "agreement": agreement}
     )
+    _require_file_names(root, sessions)
     notes = list(sessions.attrs.pop("notes", ()))
     volumes = _volumes(root, dataset, segmentations, measure=measure or rate_by_rule)
     if agreement:
@@ -110,6 +117,8 @@ def index_cohort(
         pairs, exclusions = build_pairs(
             sessions, reference=reference, volumes=measured, unrated=unrated
         )
+    findings = cohort_findings(sessions, segmentations)
+    notes += [note] if (note := privacy_note(findings, PRIVACY_TABLE)) else []
     summary = summarise_index(
         out,
         dataset,
@@ -126,12 +135,17 @@ def index_cohort(
     write_index(out, sessions, segmentations, root=root, dataset=dataset, settings=options)
     write_table(out / "pairs.csv", pairs)
     write_table(out / "exclusions.csv", exclusions)
-    if len(volumes):
-        write_table(out / "volumes.csv", volumes)
-    else:
-        # What an earlier index left here would be taken for this one's.
-        (out / "volumes.csv").unlink(missing_ok=True)
+    _write_or_remove(out / "volumes.csv", volumes)
+    _write_or_remove(out / PRIVACY_TABLE, privacy_table(findings))
     return summary
+
+
+def _write_or_remove(path: Path, table: pd.DataFrame) -> None:
+    """Write a table that has rows; what an earlier index left would be taken for this one's."""
+    if len(table):
+        write_table(path, table)
+    else:
+        path.unlink(missing_ok=True)
 
 
 _DEFAULTS = {"image_source": "atlas", "duplicates": "exclude", "paper": False, "agreement": False}
@@ -150,6 +164,17 @@ def _read(
             "leave it out"
         )
     return dataset_reader(dataset).read(root)
+
+
+def _require_file_names(root: Path, sessions: pd.DataFrame) -> None:
+    """Refuse identifiers that a table of the cohort gave and no file could be called by."""
+    for column in ("patient_id", "session_id"):
+        for name in sessions[column]:
+            if not is_file_name(name):
+                raise ManifestError(
+                    f"{root}: a table names the {column} {name[:80]!r}; files are named by it, so "
+                    "it has at most 200 bytes and no / or \\"
+                )
 
 
 def _volumes(

@@ -109,7 +109,7 @@ def label_scheme(name: str) -> Mapping[int, Tissue]:
 def _explicit_scheme(text: str) -> Mapping[int, Tissue]:
     scheme: dict[int, Tissue] = {}
     for entry in text.strip().removesuffix(";").split(";"):
-        match = re.fullmatch(r"\s*(\d+)\s*=\s*([^\s,=]+)\s*", entry)
+        match = re.fullmatch(r"\s*(\d{1,9})\s*=\s*([^\s,=]+)\s*", entry)
         if match is None:
             raise LabelSchemeError(
                 f"label scheme {text!r}: {entry.strip()!r} is not label=tissue; needed is a name "

@@ -1,33 +1,21 @@
-"""Opening NIfTI files: every way a file can be broken is named, before its voxels are looked at."""
+"""Scans, masks and segmentations from NIfTI files: one volume of real numbers, and its grid.
+
+What a header claims is held against the file first (:mod:`xrano.checked_nifti`).
+"""
 
 from __future__ import annotations
 
-import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from xrano.checked_nifti import named_errors, open_checked, read_voxels
 from xrano.data.affines import choose_affine
-from xrano.errors import GridMismatchError, VolumeError, XranoError
+from xrano.errors import GridMismatchError, VolumeError
 from xrano.geometry import Grid
-
-_BROKEN = (
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    OverflowError,
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-)
 
 
 def read_nifti(
@@ -41,19 +29,11 @@ def read_nifti(
 
     Raises:
         VolumeError: if the file is missing, cut off or broken, not NIfTI, not three-dimensional,
-            or not of real numbers.
+            not of real numbers, or claims more voxels than it can hold or may have.
         UnknownNameError: if ``affine_from`` is unknown.
     """
     image, grid = open_nifti(path, affine_from)
-    try:
-        values = np.asanyarray(image.dataobj).reshape(grid.shape)
-    except MemoryError:
-        raise
-    except _BROKEN as error:
-        raise _cannot_be_read(path, error) from error
-    if values.dtype.kind not in "biuf":
-        raise VolumeError(f"{path} holds {values.dtype} voxels; real numbers are needed")
-    return image, values, grid
+    return image, read_voxels(path, image).reshape(grid.shape), grid
 
 
 def read_grid(path: str | PathLike[str], *, affine_from: str = "sform") -> Grid:
@@ -68,37 +48,20 @@ def read_grid(path: str | PathLike[str], *, affine_from: str = "sform") -> Grid:
 def open_nifti(
     path: str | PathLike[str], affine_from: str = "sform"
 ) -> tuple[nib.Nifti1Image, Grid]:
-    """An image whose voxels are not read yet, and its grid.
+    """An image whose voxels are not read, and its grid.
 
     Raises:
         VolumeError: as for :func:`read_nifti`, as far as a header can tell.
         UnknownNameError: if ``affine_from`` is unknown.
     """
     path = Path(path)
-    if path.is_dir():
-        raise VolumeError(f"{path} is a folder; a .nii or .nii.gz file is needed")
-    if not path.is_file():
-        raise VolumeError(f"{path} does not exist; a .nii or .nii.gz file is needed")
+    image = open_checked(path)
+    shape = image.shape
+    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
+        raise VolumeError(f"{path} has shape {shape}; one volume of three axes is needed")
+    i, j, k = shape[:3]
     try:
-        image = nib.load(path)
-        # NIfTI-1 and 2 in one file; other formats know no sform, and some no handedness.
-        if not isinstance(image, nib.Nifti1Image):
-            raise VolumeError(f"{path} is a {type(image).__name__}; a NIfTI file is needed")
-        shape = image.shape
-        if len(shape) < 3 or any(size != 1 for size in shape[3:]):
-            raise VolumeError(f"{path} has shape {shape}; one volume of three axes is needed")
-        i, j, k = shape[:3]
-        return image, Grid((i, j, k), choose_affine(image, path, affine_from))
+        with named_errors(path):
+            return image, Grid((i, j, k), choose_affine(image, path, affine_from))
     except GridMismatchError as error:
         raise VolumeError(f"{path}: {error}") from error
-    except (XranoError, MemoryError):
-        raise
-    except _BROKEN as error:
-        raise _cannot_be_read(path, error) from error
-
-
-def _cannot_be_read(path: str | PathLike[str], error: Exception) -> VolumeError:
-    return VolumeError(
-        f"{path} cannot be read ({type(error).__name__}: {error}); the file may be cut off or "
-        "broken: copy it again"
-    )

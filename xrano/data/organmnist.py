@@ -6,17 +6,20 @@ volumes of 28³ (or 64³) voxels. The file is the user's own; nothing is downloa
 
 from __future__ import annotations
 
+import math
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xrano.checked_nifti import LIMIT_VARIABLE, volume_limit
 from xrano.errors import VolumeError
 
 ORGANS = (
@@ -27,6 +30,9 @@ ORGANS = (
 
 SIZES = (28, 64)
 """Voxels of an edge in the published files."""
+
+_DEFLATE_RATIO = 1032
+"""No zip entry expands to more than this many times its size."""
 
 _PARTS = ("train", "val", "test")
 _NEEDED = "needed is MedMNIST's organmnist3d.npz or organmnist3d_64.npz"
@@ -85,9 +91,8 @@ def read_organmnist(path: str | PathLike[str]) -> OrganMNIST:
 def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     wanted = [f"{part}_{kind}" for part in _PARTS for kind in ("images", "labels")]
     try:
+        _require_small(path, wanted)
         loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise VolumeError(f"{path} is one array of shape {loaded.shape}, no .npz; {_NEEDED}")
         with loaded:
             lacking = [name for name in wanted if name not in loaded.files]
             if lacking:
@@ -98,10 +103,57 @@ def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
             return {name: loaded[name] for name in wanted}
     except VolumeError:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
+        cause = " ".join(str(error).split())
         raise VolumeError(
-            f"{path} cannot be read as .npz ({type(error).__name__}: {error}); {_NEEDED}"
+            f"{path} cannot be read as .npz ({type(error).__name__}: {cause}); {_NEEDED}"
         ) from error
+
+
+# An .npz is a zip file, and zipfile says NotImplementedError and RuntimeError of some; numpy lets
+# Python's tokeniser read the headers of arrays.
+_BROKEN = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError, OverflowError, SyntaxError, tokenize.TokenError),
+)
+
+
+def _require_small(path: Path, wanted: Iterable[str]) -> None:
+    """Hold what the arrays claim against the bytes that the file gives them, and the limit."""
+    with path.open("rb") as file:
+        start = file.read(6)
+        file.seek(0)
+        if start == b"\x93NUMPY":
+            raise VolumeError(f"{path} is one array of shape {_claim(file)[0]}, no .npz; {_NEEDED}")
+    if not start.startswith(b"PK"):
+        raise ValueError("it is no zip file")
+    claimed, limit = 0, volume_limit()
+    with zipfile.ZipFile(path) as archive:
+        present = set(archive.namelist())
+        for name in (f"{name}.npy" for name in wanted):
+            if name not in present:
+                continue
+            entry = archive.getinfo(name)
+            with archive.open(entry) as member:
+                shape, dtype = _claim(member)
+            size = math.prod(shape) * dtype.itemsize
+            if size > entry.file_size or size > _DEFLATE_RATIO * (entry.compress_size + 1):
+                raise ValueError(f"{name} claims {size:,} bytes, the file has fewer")
+            claimed += size
+    if claimed > limit:
+        raise ValueError(
+            f"its arrays claim {claimed / 1e9:,.1f} GB, more than the {limit / 1e9:g} GB that "
+            f"{LIMIT_VARIABLE} allows"
+        )
+
+
+def _claim(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and type that the header of a .npy file tells; its values are not read."""
+    forms: Any = np.lib.format
+    first = forms.read_magic(file) == (1, 0)
+    read = forms.read_array_header_1_0 if first else forms.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
 
 
 def _part(path: Path, name: str, arrays: Mapping[str, NDArray[Any]]) -> OrganImages:

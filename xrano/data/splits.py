@@ -9,7 +9,6 @@ their leak can be measured and every result from them can say so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -21,6 +20,7 @@ from xrano.atomic_files import write_json
 from xrano.data.stratify import stratified_groups
 from xrano.errors import SplitError
 from xrano.rano import RESPONSES
+from xrano.text_files import read_json
 
 PATIENT_GROUPED = "patient-grouped"
 """The protocol in which no patient is in two folds."""
@@ -253,14 +253,14 @@ def _refuse_names(path: Path, names: set[str], complaint: str) -> None:
 
 def _parse(path: Path) -> Splits:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         folds = [
             Fold(test=[_name(patient) for patient in fold["test"]]) for fold in content["folds"]
         ]
         return Splits(protocol=str(content["protocol"]), seed=int(content["seed"]), folds=folds)
     except FileNotFoundError as error:
         raise SplitError(f"{path} does not exist; make the splits first") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise SplitError(
             f"{path} is not a splits file ({type(error).__name__}: {error}); needed is "
             '{"protocol": ..., "seed": ..., "folds": [{"test": [patient ids]}, ...]}'

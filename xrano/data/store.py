@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +33,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from xrano.atomic_files import write_atomically, write_json
+from xrano.checked_nifti import LIMIT_VARIABLE, volume_limit
+from xrano.data.session_form import is_filled_with, mistyped_details, require_one_shape
 from xrano.data.tables import read_pairs, read_sessions
 from xrano.errors import CheckpointError, ManifestError, UnknownNameError
 from xrano.geometry import Grid, as_shape
+from xrano.text_files import parse_json, read_json
 from xrano.types import Labels, Mask
 
 FORMAT = 2
@@ -97,8 +101,11 @@ def read_details(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="np") as file:
-            details: dict[str, Any] = json.loads(file.metadata()["xrano"])
+            details: dict[str, Any] = parse_json(file.metadata()["xrano"])
+        if not isinstance(details, dict):
+            raise ValueError("its metadata are no mapping")
         lacking = {"patient_id", "session_id", "sequences", "schemes", "scale", "key"} - {*details}
+        mistyped = mistyped_details(details)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a whole session file ({error}); run xrano prepare again"
@@ -106,6 +113,11 @@ def read_details(path: Path) -> dict[str, Any]:
     if lacking:
         raise CheckpointError(
             f"{path} is not a session file: it lacks {', '.join(sorted(lacking))}"
+        )
+    if mistyped:
+        raise CheckpointError(
+            f"{path} is not a session file: {', '.join(mistyped)} is not what it must be; run "
+            "xrano prepare again"
         )
     return details
 
@@ -126,21 +138,35 @@ def read_prepared(path: Path, sequences: tuple[str, ...] | None = None) -> Prepa
     for name in wanted:
         if name not in details["sequences"]:
             raise UnknownNameError(f"sequence in {path}:", name, details["sequences"])
-    with safe_open(path, framework="np") as file:
-        return PreparedSession(
-            patient_id=details["patient_id"],
-            session_id=details["session_id"],
-            sequences={name: file.get_tensor(name) for name in wanted},
-            brain=file.get_tensor("brain").astype(bool),
-            segmentations={
-                source: (file.get_tensor(f"segmentation/{source}"), scheme)
-                for source, scheme in details["schemes"].items()
-            },
-            scale=details["scale"],
-            key=details["key"],
-            sources=details.get("sources", {}),
-            alignment=details.get("alignment", {}),
-        )
+    try:
+        with safe_open(path, framework="np") as file:
+            session = PreparedSession(
+                patient_id=details["patient_id"],
+                session_id=details["session_id"],
+                sequences={name: file.get_tensor(name) for name in wanted},
+                brain=file.get_tensor("brain").astype(bool),
+                segmentations={
+                    source: (file.get_tensor(f"segmentation/{source}"), scheme)
+                    for source, scheme in details["schemes"].items()
+                },
+                scale=details["scale"],
+                key=details["key"],
+                sources=details.get("sources") or {},
+                alignment=details.get("alignment") or {},
+            )
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} lacks what its own metadata list ({error}); run xrano prepare again"
+        ) from error
+    require_one_shape(
+        path,
+        {
+            "brain": session.brain,
+            **session.sequences,
+            **{name: labels for name, (labels, _) in session.segmentations.items()},
+        },
+    )
+    return session
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +193,13 @@ class Store:
     def volumes(self) -> pd.DataFrame:
         """Volumes in ml: patient_id, session_id, source, region, ml."""
         words = dict.fromkeys(("patient_id", "session_id", "source", "region"), "str")
-        return pd.read_csv(self.root / "volumes.csv", keep_default_na=False, dtype=words)
+        path = self.root / "volumes.csv"
+        try:
+            return pd.read_csv(path, keep_default_na=False, dtype=words)
+        except (OSError, ValueError) as error:
+            raise ManifestError(
+                f"{path} cannot be read ({error}); run xrano prepare again"
+            ) from error
 
     def fingerprint(self) -> str:
         """A hash that changes when the store is prepared anew from other files or settings."""
@@ -218,18 +250,25 @@ def open_store(root: Path) -> Store:
             "wrote, or run it again if it was interrupted"
         )
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         if manifest["format"] != FORMAT:
             raise ManifestError(
                 f"{path} has format {manifest['format']}, this version reads {FORMAT}: prepare "
                 "again"
             )
-        statistics = json.loads((root / "statistics.json").read_text(encoding="utf-8"))
+        statistics, settings = read_json(root / "statistics.json"), manifest["settings"]
         grid = Grid(as_shape(manifest["grid"]["shape"]), np.array(manifest["grid"]["affine"]))
-        return Store(root, grid, tuple(manifest["sequences"]), manifest["settings"], statistics)
+        if 4 * math.prod(grid.shape) > volume_limit():
+            raise ValueError(
+                f"a grid of {grid.shape} voxels is larger than {LIMIT_VARIABLE} allows"
+            )
+        sequences = manifest["sequences"]
+        if not (is_filled_with(sequences, list, str) and isinstance(statistics, dict)):
+            raise ValueError("sequences is no list of names, or the statistics are no mapping")
+        return Store(root, grid, tuple(sequences), dict(settings), statistics)
     except ManifestError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ManifestError(
             f"{path} cannot be read ({type(error).__name__}: {error}); run xrano prepare again"
         ) from error

@@ -33,6 +33,7 @@ from xrano.data.label_schemes import EXPLICIT_EXAMPLE, LABEL_SCHEMES, label_sche
 from xrano.data.session_order import order_by_week, require_increasing
 from xrano.errors import LabelSchemeError, ManifestError, UnknownNameError
 from xrano.rano import RESPONSES, Role
+from xrano.roots import is_file_name
 
 CLINICAL_COLUMNS = ("age", "sex", "idh", "mgmt", "mgmt_percent", "survival_weeks")
 """Years, text, text, text, percent of methylation, weeks from the first operation to death; NaN or
@@ -151,6 +152,7 @@ def read_sessions(
             f"{path} names no images: it needs a column of paths for at least one of "
             f"{', '.join(KNOWN_SEQUENCES)}; found the columns {', '.join(frame.columns)}"
         )
+    _require_names(path, images)
     require_unique(path, frame, ("patient_id", "session_id"))
     require_folder_names(path, frame, ("patient_id", "session_id"))
     parse_integers(path, frame, "week")
@@ -168,6 +170,16 @@ def read_sessions(
     frame = frame.sort_values(["patient_id", "order"], kind="stable", ignore_index=True)
     require_increasing(path, frame)
     return frame
+
+
+def _require_names(path: Path, sequences: Sequence[str]) -> None:
+    """Refuse a column of images whose name could not be that of a file: transforms get it."""
+    for name in sequences:
+        if not is_file_name(name):
+            raise ManifestError(
+                f"{path}: the column {name[:80]!r} holds images, so its name is that of a sequence "
+                "and of files; name it without / and \\, such as ADC"
+            )
 
 
 def _fill_sessions(path: Path, frame: pd.DataFrame) -> None:
@@ -233,13 +245,13 @@ def read_pairs(path: str | PathLike[str]) -> pd.DataFrame:
 
     Raises:
         ManifestError: if the file is missing or no CSV, lacks a column, or holds an unknown
-            response, a week that is no integer, a flag that is neither True nor False, or a pair
-            twice.
+            response, a week that is no integer, a flag that is neither True nor False, a pair
+            twice, or an identifier that could not be the name of a file.
     """
     path = Path(path)
     frame = read_cells(path, PAIR_COLUMNS)
     require_unique(path, frame, ("pair_id",))
-    require_filled(path, frame, ("patient_id", "prior_session", "current_session"))
+    require_folder_names(path, frame, ("pair_id", "patient_id", "prior_session", "current_session"))
     require_choice(path, frame, "response", _RATINGS)
     parse_integers(path, frame, "prior_week")
     parse_integers(path, frame, "current_week")

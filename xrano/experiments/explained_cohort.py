@@ -27,6 +27,8 @@ from xrano.explain import Explainer
 from xrano.map_files import Storage, sidecar_path
 from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.progress import Progress, quiet
+from xrano.roots import lies_inside
+from xrano.text_files import read_json
 from xrano.training.prefetch import prefetched
 from xrano.training.run import Run
 
@@ -201,10 +203,13 @@ def _key_of(
 def _is_whole(folder: Path, method: str, key: str, out: Path) -> bool:
     """Whether a unit was made of the same things and all of its maps are there."""
     try:
-        unit = json.loads((folder / f"{_file_name(method)}.json").read_text(encoding="utf-8"))
+        unit = read_json(folder / f"{_file_name(method)}.json")
         # A map's sidecar is written last.
         paths = [out / name for name in unit["files"]]
-        there = all(path.is_file() and sidecar_path(path).is_file() for path in paths)
+        there = all(
+            lies_inside(path, out) and path.is_file() and sidecar_path(path).is_file()
+            for path in paths
+        )
         return bool(unit["key"] == key and there)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -34,6 +34,7 @@ from xrano.explain import ClinicalOf, Explainer, Explanation, RegionsOf
 from xrano.map_files import Storage, save_map
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
+from xrano.text_files import read_json
 from xrano.training.run import Run
 from xrano.viz.figure_files import save_figure
 
@@ -230,6 +231,6 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
 
 def _key(record: Path) -> str:
     try:
-        return str(json.loads(record.read_text(encoding="utf-8")).get("key", ""))
-    except ValueError:
+        return str(read_json(record).get("key", ""))
+    except (ValueError, AttributeError):
         return ""

@@ -27,6 +27,7 @@ from xrano.experiments.pair_faithfulness import run_test
 from xrano.experiments.scored_run import run_facts
 from xrano.experiments.shards import alone_in
 from xrano.progress import Progress, quiet
+from xrano.text_files import read_json
 from xrano.training.run import Run
 
 _FORMAT = 1
@@ -130,7 +131,7 @@ def _part(case: Case, test: str, out: Path) -> dict[str, list[dict[str, Any]]]:
     """One test of one pair: as it was written before, if of the same things, or made now."""
     path, key = out / "parts" / case.pair.pair_id / f"{test}.json", _key(case, test)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["key"] == key:
             return {"rows": content["rows"], "answers": content["answers"]}
     except (OSError, ValueError, KeyError, TypeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from xrano.geometry import Grid
 from xrano.map_files import find_maps, load_map, sidecar_path
 from xrano.maps import RESAMPLED, AttributionMap, in_common_world
 from xrano.progress import Progress, quiet
+from xrano.text_files import read_json
 from xrano.training.run import Run
 
 
@@ -112,7 +112,7 @@ def _has_cells(path: Path) -> bool:
 def _facts(path: Path) -> dict[str, Any]:
     """A map's sidecar, without its voxels; a broken one is refused as when the map is loaded."""
     try:
-        found = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        found = read_json(sidecar_path(path))
         return {**found, "pair_id": str(found["pair_id"])}
     except (ValueError, KeyError, TypeError):
         meta = load_map(path).meta

@@ -44,7 +44,9 @@ class ScanPlace:
     affine_from: str = "sform"
 
     def open(self) -> tuple[nib.Nifti1Image, Grid]:
-        """The file, opened, and its grid in its own world; the image's affine is that grid's.
+        """The file's header as an image, and its grid; the image's affine is that grid's.
+
+        Its voxels are read by :func:`xrano.data.nifti_files.read_nifti`.
 
         Raises:
             VolumeError: if it cannot be opened.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from xrano.scoring.shuffle import format_shuffle
 from xrano.scoring.summary import primary_analysis
 from xrano.scoring.summary_text import unlabelled_note
 from xrano.scoring.tables import read_table, tables_in, write_table
+from xrano.text_files import read_json
 from xrano.viz.figure_files import save_figure
 from xrano.viz.overlap_figure import primary_figure
 
@@ -117,7 +117,7 @@ def _facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(path)
     except ValueError as error:
         raise ManifestError(
             f"{path} is no JSON ({error}); score again: xrano score RUN --out {path.parent}"

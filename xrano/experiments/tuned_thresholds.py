@@ -20,6 +20,7 @@ from xrano.progress import Progress, quiet
 from xrano.scoring.pair_masks import PairMasks, pair_masks
 from xrano.scoring.rows import PRIMARY_REGION, default_rectification, see_map
 from xrano.scoring.tuned_dice import ThresholdTuning, TunedThresholds
+from xrano.text_files import read_json
 from xrano.training.run import Run
 
 TUNING_PAIRS = 32
@@ -103,7 +104,7 @@ def _key(parts: Sequence[object]) -> str:
 def _kept(path: Path, key: str) -> TunedThresholds | None:
     """What an earlier call has found, if it was of the same things."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["key"] == key:
             return TunedThresholds.of_json(content["thresholds"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -100,15 +100,16 @@ def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read as weights: {error}") from error
+        cause = " ".join(str(error).split())
+        raise CheckpointError(f"{path} cannot be read as weights: {cause}") from error
     except Exception as error:
         # torch.load raises whatever a broken file leads its reader into.
-        raise CheckpointError(f"{path} {_refusal(error)}") from error
+        raise CheckpointError(f"{path} {refusal(error)}") from error
     return bare_tensors(content, path)
 
 
-def _refusal(error: Exception) -> str:
-    """Why a file was not read; torch's own text advises to execute it."""
+def refusal(error: Exception) -> str:
+    """Why torch did not read a file, in a line; torch's own text advises to execute it."""
     asked = re.search(r"GLOBAL (\S+)", str(error))
     if asked is None:
         return f"was not written by torch.save, or is broken ({type(error).__name__})"

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from small_volumes import VOXEL_ML, write_image, write_labels
 
+from xrano.data import nifti_files
 from xrano.data.pairing.rule_ratings import VOLUME_COLUMNS, measure_volumes, rate_by_rule
 from xrano.data.tables import segmentation_table, session_table
 from xrano.errors import ConfigError, LabelSchemeError, ManifestError, UnknownNameError, VolumeError
@@ -174,13 +174,13 @@ class TestVolumes:
 
     def test_each_file_is_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write_labels(tmp_path / "seg.nii.gz", {3: 4})
-        load, read = nib.load, []
+        voxels, read = nifti_files.read_voxels, []
 
-        def counted(name, *rest, **options):
+        def counted(name, image):
             read.append(Path(name))
-            return load(name, *rest, **options)
+            return voxels(name, image)
 
-        monkeypatch.setattr(nib, "load", counted)
+        monkeypatch.setattr(nifti_files, "read_voxels", counted)
         measure_volumes(self._table(("a", "brats2024", path)), ("enhancing", "core", "whole"))
         assert read == [path]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from xrano.data.datasets.clinical_tables import Row, by_key, read_rows
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Role, parse_rating
+from xrano.roots import is_file_name
 
 _CLINICAL: Mapping[str, Sequence[str]] = {
     "subject": ("participant_id",),
@@ -58,7 +59,7 @@ def read_participants(dataset: Path) -> dict[str, dict[str, object]]:
         return {}
     found: dict[str, dict[str, object]] = {}
     rows = by_key(
-        read_rows(path, _CLINICAL, key="subject"), lambda row: _named(row.cells["subject"], "sub-")
+        read_rows(path, _CLINICAL, key="subject"), lambda row: _named(row, "subject", "sub-")
     )
     for subject, row in rows.items():
         words = {name: row.text(name) for name in ("sex", "idh", "mgmt")}
@@ -81,27 +82,35 @@ def read_subject(dataset: Path, subject: str) -> SubjectTables:
     if not path.is_file():
         return SubjectTables({}, {})
     rows = by_key(
-        read_rows(path, _SESSIONS, key="session"), lambda row: _named(row.cells["session"], "ses-")
+        read_rows(path, _SESSIONS, key="session"), lambda row: _named(row, "session", "ses-")
     )
     dates = {name: _date(row) for name, row in rows.items()}
-    first = min((date for date in dates.values() if date is not None), default=None)
+    first = min((day for day in dates.values() if day is not None), default=None)
     days = {}
     for name, row in rows.items():
-        date = dates[name]
-        since = math.nan if date is None or first is None else (date.date() - first.date()).days
+        day = dates[name]
+        since = math.nan if day is None or first is None else (day - first).days
         counted = row.number("days"), 7 * row.number("week"), since
         days[name] = next((day for day in counted if not math.isnan(day)), math.nan)
     return SubjectTables(days, {name: _rating(row) for name, row in rows.items()})
 
 
-def _named(text: str, prefix: str) -> str:
-    return text if text.startswith(prefix) else prefix + text
+def _named(row: Row, column: str, prefix: str) -> str:
+    """The folder that a row is about."""
+    text = row.cells[column]
+    name = text if text.startswith(prefix) else prefix + text
+    if not is_file_name(name):
+        raise ManifestError(
+            f"{row.place}: {column} is {text[:80]!r}, which cannot be the name of a folder"
+        )
+    return name
 
 
-def _date(row: Row) -> datetime | None:
+def _date(row: Row) -> date | None:
     text = row.text("acq_time")
     try:
-        return datetime.fromisoformat(text) if text else None
+        # The day alone: hours of one zone cannot be held against those of another.
+        return datetime.fromisoformat(text).date() if text else None
     except ValueError as error:
         raise ManifestError(
             f"{row.place}: acq_time is {text!r}; a date such as 2019-05-17T10:00:00 is needed"

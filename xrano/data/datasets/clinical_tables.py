@@ -8,6 +8,7 @@ is empty.
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,13 @@ from xrano.errors import ConfigError, ManifestError
 _Key = TypeVar("_Key", str, tuple[str, str])
 
 _MISSING = {"", "na", "n/a", "nan", "none", "unknown", "not available", "not reported", "-", "."}
+
+
+_LARGEST = 1e9
+"""No number of these tables is larger; days that are would fit no column of integers."""
+
+_LARGEST_WORKBOOK = 1 << 30
+"""Bytes that the parts of a workbook, a zip file, may have when unpacked."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Row:
             number = float(value) if value else math.nan
         except ValueError:
             number = math.inf
-        if math.isinf(number):
+        if abs(number) > _LARGEST:
             raise ManifestError(f"{self.place}: {name} is {value!r}; a number or 'na' is needed")
         return number
 
@@ -137,6 +145,13 @@ def read_workbook(path: Path, sheet: str) -> pd.DataFrame:
         ConfigError: if openpyxl is not installed.
     """
     try:
+        with zipfile.ZipFile(path) as parts:
+            unpacked = sum(part.file_size for part in parts.infolist())
+        if unpacked > _LARGEST_WORKBOOK:
+            raise ManifestError(
+                f"{path} would be {unpacked / 1e9:,.1f} GB when unpacked, which no clinical table "
+                "is; save the sheet as CSV"
+            )
         with pd.ExcelFile(path, engine="openpyxl") as book:
             names = [str(name) for name in book.sheet_names]
             if sheet not in names:

@@ -8,7 +8,6 @@ accidents and careless tables, not against a folder made to deceive.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -27,6 +26,7 @@ from xrano.data.tables import (
     write_table,
 )
 from xrano.errors import ManifestError
+from xrano.text_files import read_json
 
 INDEX_RECORD = "index.json"
 """Beside the tables of an index: ``root`` of the data, further roots ``also`` (where links lead),
@@ -168,7 +168,7 @@ def _recorded_roots(folder: Path) -> list[Path]:
     if not path.is_file():
         return []
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         named = [record["root"], *record.get("also", [])]
         roots = [(folder.resolve() / name).resolve() for name in named]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -6,7 +6,6 @@ each segmentation, say the opposite and agree with the images.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from xrano.data.label_schemes import REGIONS, has_region, label_scheme
 from xrano.errors import LabelSchemeError, ManifestError
+from xrano.text_files import read_json
 from xrano.types import Labels
 
 MEASURED_VOLUMES = "measured_volumes_in_mm3.json"
@@ -89,12 +89,11 @@ def measured_regions(json_path: str | Path) -> dict[str, float]:
 def _measured_mm3(path: Path) -> dict[int, float]:
     """Label to volume in mm³."""
     try:
-        with path.open("rb") as file:
-            measured = json.load(file)
+        measured = read_json(path)
         told = {label: float(measured[name]) for label, name in _COMPARTMENTS.items()}
         if not all(0 <= volume < math.inf for volume in told.values()):
             raise ValueError(f"a volume is finite and not negative, got {told}")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise ManifestError(
             f"{path} must hold numbers for {', '.join(_COMPARTMENTS.values())}: "
             f"{type(error).__name__} {error}"

@@ -15,7 +15,7 @@ def natural_key(name: str) -> list[tuple[int, str]]:
         ['ses-9', 'ses-10']
     """
     parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def place_in_time(days: Mapping[str, float]) -> dict[str, dict[str, object]]:

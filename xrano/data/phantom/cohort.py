@@ -32,9 +32,10 @@ from xrano.data.phantom.lumiere_tree import write_session
 from xrano.data.phantom.patients import PhantomSession, phantom_patient
 from xrano.data.phantom.settings import PhantomSettings
 from xrano.data.preparation.jobs import run_jobs
-from xrano.errors import ConfigError
+from xrano.errors import ConfigError, ManifestError
 from xrano.progress import Progress, quiet
 from xrano.rano import RESPONSES, Role
+from xrano.text_files import read_json
 
 DESCRIPTION = "phantom.json"
 RATINGS = "LUMIERE-ExpertRating-v202211.csv"
@@ -106,13 +107,26 @@ def _is_there(out: Path, settings: PhantomSettings) -> bool:
     if not path.is_file():
         return False
     wanted = json.loads(json.dumps({"settings": _as_json(settings), "versions": _versions()}))
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _read_description(out)
     return all(found.get(key) == value for key, value in wanted.items())
+
+
+def _read_description(cohort: Path) -> dict[str, Any]:
+    path = cohort / DESCRIPTION
+    try:
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise ValueError("it is no mapping")
+    except (OSError, ValueError) as error:
+        raise ManifestError(
+            f"{path} cannot be read ({error}); delete the folder and make the phantom again"
+        ) from error
+    return found
 
 
 def summarise(cohort: Path) -> PhantomSummary:
     """What a cohort on disk holds, from its ``phantom.json``."""
-    description = json.loads((cohort / DESCRIPTION).read_text(encoding="utf-8"))
+    description = _read_description(cohort)
     return PhantomSummary(
         path=cohort,
         patients=len(description["patients"]),

@@ -6,7 +6,6 @@ and the version of the marks. It is part of the store's own fingerprint, which r
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from xrano.data.cells import read_cells
 from xrano.data.planting.plan import PlantingPlan
 from xrano.data.store import Store
 from xrano.errors import ManifestError
+from xrano.text_files import read_json as read_bounded
 
 PLANTED = "planted"
 """The entry of ``store.json``."""
@@ -69,7 +69,7 @@ def read_marks(root: Path) -> pd.DataFrame:
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a file; empty where there is none, or none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_bounded(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -20,7 +20,14 @@ from xrano.data.normalisation import FALLBACKS
 from xrano.data.preparation.common_grid import boxed, cropped_to, respaced
 from xrano.data.preparation.jobs import Outcome, run_jobs
 from xrano.data.preparation.prepare_settings import PrepareSettings
-from xrano.data.preparation.problems import Problem, ProblemLog, SessionKey, write_problems
+from xrano.data.preparation.problems import (
+    PROBLEMS,
+    REMARK,
+    Problem,
+    ProblemLog,
+    SessionKey,
+    write_problems,
+)
 from xrano.data.preparation.session_jobs import (
     ExtentJob,
     PairJob,
@@ -30,6 +37,7 @@ from xrano.data.preparation.session_jobs import (
     statistics_of,
 )
 from xrano.data.preparation.session_placement import Placement, base_grid, place_sessions
+from xrano.data.privacy import cohort_findings, privacy_note
 from xrano.data.store import unmark, write_manifest
 from xrano.data.tables import records, sequence_columns, write_table
 from xrano.errors import ManifestError, UnfinishedError
@@ -53,6 +61,7 @@ class PreparedCohort:
         exclusions: pairs that could not be prepared, as rows of an exclusions table.
         problems: failures and remarks.
         without_healthy: pairs that the whole brain had to normalise.
+        privacy: one line on files that look as if they told who a patient is; empty if none does.
     """
 
     grid: Grid
@@ -60,6 +69,7 @@ class PreparedCohort:
     exclusions: pd.DataFrame
     problems: tuple[Problem, ...]
     without_healthy: int = 0
+    privacy: str = ""
 
     @property
     def failures(self) -> tuple[Problem, ...]:
@@ -71,9 +81,11 @@ class PreparedCohort:
         size = "×".join(str(size) for size in self.grid.shape)
         spacing = "×".join(f"{size:g}" for size in self.grid.spacing)
         lines = [f"{len(self.pairs)} pairs on {size} voxels of {spacing} mm in {out}"]
-        remarks = [problem for problem in self.problems if not problem.failed]
+        remarks = [problem for problem in self.problems if problem.kind == REMARK]
         if remarks:
             lines.append(f"{len(remarks)} remarks (problems.csv), such as {remarks[0].describe()}")
+        if self.privacy:
+            lines.append(self.privacy)
         if self.without_healthy:
             lines.append(
                 f"{self.without_healthy} pairs have no healthy region (no segmentation, or too "
@@ -130,6 +142,8 @@ def prepare_cohort(
     names = tuple(name for name in sequence_columns(used) if (used[name] != "").any())
     work = _Preparation(names, settings, out, jobs, progress)
     rows = {(row["patient_id"], row["session_id"]): row for row in records(used)}
+    findings = cohort_findings(used, segmentations)
+    work.log.note_privacy(findings)
     placed = work.place(rows)
     grid, placed = work.find_grid(rows, placed)
     made = work.prepare(rows, segmentations, grid, placed)
@@ -151,6 +165,7 @@ def prepare_cohort(
         work.log.exclusions,
         tuple(work.log.problems),
         sum(one["region"] in FALLBACKS for one in statistics["pairs"].values()),
+        privacy_note(findings, PROBLEMS),
     )
 
 

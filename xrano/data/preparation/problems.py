@@ -11,10 +11,13 @@ import pandas as pd
 
 from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.data.preparation.jobs import Outcome
+from xrano.data.privacy import Finding
 from xrano.data.tables import EXCLUSION_COLUMNS, write_table
 
 PROBLEMS = "problems.csv"
 REMARK = "remark"
+PRIVACY = "privacy"
+"""Kind of a remark on a file that looks as if it told who a patient is."""
 
 SessionKey = tuple[str, str]
 """patient_id and session_id."""
@@ -27,7 +30,7 @@ class Problem:
     """One failure or remark.
 
     ``session_id`` is empty where a whole pair is meant, ``pair_id`` where a session is; ``kind``
-    is the name of the error, or ``remark`` for something that stopped nothing.
+    is the name of the error, or ``remark`` or ``privacy`` for something that stopped nothing.
     """
 
     patient_id: str
@@ -39,7 +42,7 @@ class Problem:
     @property
     def failed(self) -> bool:
         """Whether it stopped the session or pair."""
-        return self.kind != REMARK
+        return self.kind not in (REMARK, PRIVACY)
 
     def describe(self) -> str:
         """One line."""
@@ -77,6 +80,11 @@ class ProblemLog:
         """Note remarks on a session."""
         for text in texts:
             self._add(Problem(*key, "", REMARK, text))
+
+    def note_privacy(self, findings: Iterable[Finding]) -> None:
+        """Note files that look as if they told who a patient is."""
+        for one in findings:
+            self._add(Problem(one.patient_id, one.session_id, "", PRIVACY, one.text))
 
     def lose_pair(self, pair: Mapping[str, Any], error: Exception) -> None:
         """Note a pair that failed by itself."""

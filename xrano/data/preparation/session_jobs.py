@@ -28,6 +28,7 @@ from xrano.data.store import (
 )
 from xrano.errors import CheckpointError, VolumeError
 from xrano.geometry import Grid
+from xrano.text_files import read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def keep_session(job: SessionJob) -> dict[str, Any]:
 def _finished(path: Path, record_path: Path, key: str) -> dict[str, Any] | None:
     """The record of a session that is there, whole and made from the same input; else ``None``."""
     try:
-        record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(record_path)
         made = record["key"] == key and read_details(path)["key"] == key
         # A disk that fails changes bytes and no date; the statistics read the file anyway.
         made = made and _digest(path) == record["sha256"]

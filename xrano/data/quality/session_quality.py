@@ -29,6 +29,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,7 @@ from xrano.data.store import PreparedSession, Store, read_details, read_prepared
 from xrano.errors import CheckpointError
 from xrano.geometry import Grid
 from xrano.progress import Progress, quiet
+from xrano.text_files import read_json
 
 _VERSION = 1
 """Of the numbers: cached ones of another version are made anew."""
@@ -139,8 +141,9 @@ def _measure_patient(store: Store, cache: Path | None, patient: _Patient) -> lis
     key = _patient_key(store, patient)
     kept = None if cache is None else cache / f"{key[:32]}.json"
     if kept is not None and kept.is_file():
-        rows: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
-        return rows
+        with suppress(OSError, ValueError):
+            found: list[dict[str, Any]] = read_json(kept)
+            return found
     rows = []
     first: PreparedSession | None = None
     previous: PreparedSession | None = None

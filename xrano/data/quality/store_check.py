@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,8 @@ from xrano.data.store import Store, open_store
 from xrano.data.tables import sequence_columns
 from xrano.errors import ManifestError, XranoError
 from xrano.progress import Progress, quiet
+from xrano.roots import lies_inside
+from xrano.text_files import read_json
 
 TIMED_PAIRS = 5
 
@@ -154,9 +155,12 @@ def _read_checksums(root: Path) -> tuple[dict[str, str] | None, list[str]]:
     if not path.is_file():
         return None, [_OLD]
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
+        outside = [name for name in found if not lies_inside(root / name, root)]
+        if outside:
+            raise ValueError(f"{outside[0]!r} lies outside of the store")
         return {str(name): str(digest) for name, digest in found.items()}, []
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read ({error}); {AGAIN}") from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xrano.atomic_files import write_json
+from xrano.text_files import read_json
 from xrano.types import Affine
 
 FORMAT = 1
@@ -72,7 +73,7 @@ class StepCache:
         if self.folder is None:
             return None
         try:
-            found = json.loads(self._path(made_from).read_text(encoding="utf-8"))
+            found = read_json(self._path(made_from))
             rows = tuple(
                 tuple(float(value) for value in row) for row in found["step"].pop("matrix")
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -10,9 +11,14 @@ from typing import Any
 
 from xrano.channels import sequence_set
 from xrano.errors import ConfigError, UnknownNameError
+from xrano.roots import is_path
 from xrano.training.config import RunConfig
 from xrano.training.config_file import config_from, preset
 
+MOST_ARMS = 1000
+"""Arms of one grid; each is trained fold by fold."""
+
+_DEEPEST = 3
 _ARM_KEYS = ("approach", "against")
 _GRID_KEYS = ("approach", "against", "vary")
 
@@ -71,6 +77,8 @@ def _with_folder(arm: Arm, folder: Path) -> Arm:
     given = arm.settings.get("pretraining") or {}
     if not given.get("path"):
         return arm
+    if not is_path(str(given["path"])):
+        raise ConfigError(f"the arm {arm.name!r}: pretraining.path is no path of a file")
     resolved = str((folder / str(given["path"])).resolve())
     return replace(arm, settings=merged(arm.settings, {"pretraining": {"path": resolved}}))
 
@@ -124,8 +132,12 @@ def _of_grid(grid: Any, shared: Mapping[str, Any], path: Path) -> list[Arm]:
         if key not in _GRID_KEYS:
             raise UnknownNameError(f"key of grid in {path}:", str(key), _GRID_KEYS)
     for setting, values in vary.items():
+        if str(setting).count(".") > _DEEPEST:
+            raise ConfigError(f"{path}: there is no setting {str(setting)[:80]!r} to vary")
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{path}: vary {setting} needs a list of values, got {values!r}")
+    if math.prod(len(values) for values in vary.values()) > MOST_ARMS:
+        raise ConfigError(f"{path}: a grid has at most {MOST_ARMS} arms; vary fewer settings")
     arms = []
     for chosen in product(*vary.values()):
         changes: dict[str, Any] = {}

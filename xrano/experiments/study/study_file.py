@@ -25,13 +25,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xrano.channels import sequence_set
 from xrano.data.phantom.leaking import leaking_settings
 from xrano.data.phantom.settings import PhantomSettings
 from xrano.errors import ConfigError, UnknownNameError
 from xrano.experiments.study.arms import Arm, expand_arms
+from xrano.roots import is_path
+from xrano.text_files import read_yaml
+from xrano.training.config_file import require_kind
 
 APPROACHES = (
     "subtraction",
@@ -110,9 +111,9 @@ def read_study(path: Path) -> Study:
     if not path.is_file():
         raise ConfigError(f"{path} does not exist: a study's YAML file is needed")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        values = read_yaml(path)
+    except ValueError as error:
+        raise ConfigError(f"{path} is not YAML of a study: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping; see xrano study --help for an example")
     known_keys(values, _KEYS, f"key in {path}:")
@@ -173,6 +174,8 @@ def _cohort(values: Mapping[str, Any], path: Path) -> CohortSource:
             f"{path} needs one of store: (a folder of xrano prepare) and phantom: (settings)"
         )
     if store is not None:
+        if not is_path(str(store)):
+            raise ConfigError(f"{path}: store is no path: {str(store)[:80]!r}")
         return CohortSource(store=(path.parent / str(store)).resolve())
     if not isinstance(phantom, dict):
         raise ConfigError(f"{path}: phantom must be a mapping of settings, got {phantom!r}")
@@ -181,9 +184,16 @@ def _cohort(values: Mapping[str, Any], path: Path) -> CohortSource:
     known_keys(
         settings, tuple(item.name for item in fields(PhantomSettings)), f"phantom setting in {path}"
     )
-    if leaking:
-        return CohortSource(phantom=leaking_settings(**settings))
-    return CohortSource(phantom=PhantomSettings(**settings))
+    kinds = {item.name: str(item.type) for item in fields(PhantomSettings)}
+    for name, value in settings.items():
+        require_kind(name, value, kinds[name], f"{path}, phantom")
+    make = (
+        leaking_settings if _flag({"leaking": leaking}, "leaking", False, path) else PhantomSettings
+    )
+    try:
+        return CohortSource(phantom=make(**settings))
+    except (TypeError, OverflowError) as error:
+        raise ConfigError(f"{path}: a phantom cannot be made of {settings} ({error})") from error
 
 
 def _leak(values: Mapping[str, Any], path: Path) -> LeakPlan | None:

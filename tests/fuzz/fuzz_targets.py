@@ -1,0 +1,431 @@
+"""Every reader of files from others as a function of bytes: a value, or an error of xrano's."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from fuzz_limits import bounded
+from fuzz_mutations import mutated, mutated_nifti
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from xrano.checked_nifti import header_text
+from xrano.data.clinical import read_encoder
+from xrano.data.datasets.manifest import read_index
+from xrano.data.datasets.measured_volumes import measured_regions
+from xrano.data.index import index_cohort
+from xrano.data.label_schemes import label_scheme
+from xrano.data.organmnist import read_organmnist
+from xrano.data.pairing.pairs import build_pairs
+from xrano.data.privacy import looks_like
+from xrano.data.registration.itk_transforms import read_itk_transform
+from xrano.data.splits import read_splits
+from xrano.data.store import open_store, read_prepared
+from xrano.data.tables import read_pairs, read_segmentations, read_sessions
+from xrano.data.volumes import read_labels, read_mask, read_scan
+from xrano.errors import XranoError
+from xrano.experiments.audit.audit_files import read_audit
+from xrano.experiments.study.study_file import read_study
+from xrano.map_files import load_map
+from xrano.maps import in_common_world
+from xrano.models.weight_files import read_weights
+from xrano.rano import parse_rating
+from xrano.scoring.table_files import read_frame
+from xrano.target_words import targets_of
+from xrano.tasks import RESPONSE
+from xrano.training.checkpoint import load_model, load_resume
+from xrano.training.config_file import load_config
+
+CORPUS = Path(__file__).parent / "corpus"
+"""A folder a target; each file in it once broke its reader, or stands for a kind of attack."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader.
+
+    ``read``: takes the bytes and an empty folder; ``inputs``: what to try.
+    """
+
+    read: Callable[[bytes, Path], object]
+    inputs: Callable[[], st.SearchStrategy[bytes]]
+
+
+def attempt(name: str, content: bytes) -> bool:
+    """Read some bytes by a target; whether they were accepted.
+
+    Raises:
+        BaseException: if the reader raised anything but an error of xrano's, or took more memory
+            or time than :mod:`fuzz_limits` gives it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    # nibabel logs what it mends in a header.
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), bounded():
+            warnings.simplefilter("ignore")
+            TARGETS[name].read(content, folder)
+    except XranoError as error:
+        if not str(error).strip():
+            raise AssertionError(f"{type(error).__name__} says nothing") from error
+        return False
+    finally:
+        logging.disable(logging.NOTSET)
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def corpus(name: str) -> list[Path]:
+    """The kept inputs of a target."""
+    return sorted((CORPUS / name).glob("*.bin"))
+
+
+# --- images and maps
+
+SHAPE = (3, 4, 2)
+AFFINE = np.array([[-2.0, 0.1, 0, 9], [0.1, 2.5, 0, -3], [0, 0, 3, 1], [0, 0, 0, 1]])
+
+
+@cache
+def nifti_seeds() -> tuple[bytes, ...]:
+    values = np.arange(24).reshape(SHAPE)
+    images = [nib.Nifti1Image(values.astype(kind), AFFINE) for kind in ("f4", "i2", "u1")]
+    described = nib.Nifti1Image((values > 9).astype("u1"), AFFINE)
+    described.header["descrip"] = b"some words"
+    described.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"fourteen signs"))
+    header = nib.Nifti1Header(endianness=">")
+    header.set_data_dtype(">i2")
+    turned = nib.Nifti1Image(values.astype(">i2"), AFFINE, header)
+    return tuple(image.to_bytes() for image in (*images, described, turned))
+
+
+def _nifti(content: bytes, folder: Path) -> None:
+    path = folder / ("T1.nii.gz" if content.startswith(b"\x1f\x8b") else "T1.nii")
+    path.write_bytes(content)
+    refused = []
+    for read in (
+        read_scan,
+        lambda path: read_mask(path, allow_empty=True),
+        lambda path: read_labels(path, "binary"),
+        header_text,
+    ):
+        try:
+            read(path)
+        except XranoError as error:
+            refused.append(error)
+    # An image may be a scan and no mask; what none of them takes is refused.
+    if len(refused) > 2:
+        raise refused[0]
+
+
+_SIDECAR = {
+    "channels": ["all"],
+    "grid": list(SHAPE),
+    "pair_id": "P_a_b",
+    "patient_id": "P",
+    "prior": "a",
+    "current": "b",
+    "method": "gradcam",
+    "target_name": "PD",
+    "to_common": np.eye(4).tolist(),
+}
+
+
+def _sidecar(content: bytes, folder: Path) -> None:
+    (folder / "m_statmap.json").write_bytes(content)
+    (folder / "m_statmap.nii.gz").write_bytes(_packed_map())
+    found = in_common_world(load_map(folder / "m_statmap.nii.gz"))
+    assert found.stem.count("/") == 2
+
+
+@cache
+def _packed_map() -> bytes:
+    import gzip
+
+    image = nib.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE)
+    return gzip.compress(image.to_bytes(), mtime=0)
+
+
+# --- tables
+
+_SESSIONS = (
+    b"patient_id,session_id,week,rating,role,T1,CT1,brain_mask,space,age,ADC\n"
+    b"P1,week-000,0,,preop,a/T1.nii.gz,,a/brain.nii.gz,atlas,61,a/ADC.nii\n"
+    b"P1,week-012,12,PD,followup,b/T1.nii.gz,b/CT1.nii.gz,,atlas,,\n"
+    b'P2,"week, 3",3,CR,unknown,c/T1.nii.gz,,,atlas,70.5,\n'
+)
+_SEGMENTATIONS = (
+    b"patient_id,session_id,source,scheme,path,space\n"
+    b"P1,week-000,expert,binary,a/seg.nii.gz,atlas\n"
+    b"P1,week-012,tool,1=necrosis;2=oedema;3=enhancing,b/seg.nii,atlas\n"
+)
+_PAIRS = (
+    b"pair_id,patient_id,prior_session,current_session,prior_week,current_week,reference,response,"
+    b"rating_source,spans_surgery\n"
+    b"P1_a_b,P1,a,b,0,12,previous,PD,expert,False\nP1_b_c,P1,b,c,12,20,previous,,,True\n"
+)
+
+
+def _sessions(content: bytes, folder: Path) -> None:
+    (folder / "sessions.csv").write_bytes(content)
+    build_pairs(read_sessions(folder / "sessions.csv", roots=[folder]), unrated="include")
+
+
+def _file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
+    def run(content: bytes, folder: Path) -> object:
+        (folder / name).write_bytes(content)
+        return read(folder / name)
+
+    return run
+
+
+def _index(content: bytes, folder: Path) -> None:
+    (folder / "sessions.csv").write_bytes(_SESSIONS)
+    (folder / "index.json").write_bytes(content)
+    read_index(folder)
+
+
+# --- trees
+
+
+def _tree(content: bytes, folder: Path) -> None:
+    """Files from lines ``path<TAB>content``; what would leave the folder is left out."""
+    for line in content.decode("utf-8", "replace").splitlines()[:60]:
+        place, _, text = line.partition("\t")
+        parts = place.split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            continue
+        try:
+            path = folder.joinpath(*parts)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.replace("\\n", "\n").replace("\\t", "\t"), encoding="utf-8")
+        except (OSError, ValueError):
+            continue
+
+
+def _cohort(dataset: str) -> Callable[[bytes, Path], object]:
+    def run(content: bytes, folder: Path) -> object:
+        _tree(content, folder / "tree")
+        return index_cohort(folder / "tree", folder / "index", dataset=dataset)
+
+    return run
+
+
+_BIDS = (
+    b"participants.tsv\tparticipant_id\\tage\\tsex\\nsub-01\\t61\\tM\\nsub-02\\tn/a\\tF\n"
+    b"sub-01/sub-01_sessions.tsv\tsession_id\\tdays\\trating\\trole\\nses-1\\t0\\t\\tpreop\\n"
+    b"ses-2\\t84\\tPD\\tfollowup\n"
+    b"sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz\tx\n"
+    b"sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz\tx\n"
+    b"sub-01/ses-2/anat/sub-01_ses-2_ce-gd_T1w.nii\tx\n"
+    b"derivatives/seg/sub-01/ses-2/anat/sub-01_ses-2_dseg.nii.gz\tx\n"
+    b"derivatives/seg/dseg.tsv\tindex\\tname\\n0\\tbackground\\n1\\tenhancing\\n2\\tedema\n"
+    b"derivatives/bet/sub-01/ses-2/anat/sub-01_ses-2_desc-brain_mask.nii.gz\tx\n"
+)
+_BIDS_DATES = (
+    b"sub-02/sub-02_sessions.tsv\tsession_id\\tacq_time\\trating\\nses-1\\t2019-05-17T10:00:00\\t\\n"
+    b"ses-2\\t2019-07-17\\tSD\n"
+    b"sub-02/ses-1/anat/sub-02_ses-1_FLAIR.nii.gz\tx\n"
+    b"sub-02/ses-2/anat/sub-02_ses-2_FLAIR.nii.gz\tx\n"
+)
+_MASK = "DeepBraTumIA-segmentation/atlas/segmentation"
+_LUMIERE = (
+    "LUMIERE-ExpertRating-v202211.csv\tPatient,Date,LessThan3Months,NonMeasurableLesions,"
+    '"Rating (according to RANO, PD)",Rating rationale (CRET)\\nPatient-001,week-000,,,Pre-Op,\\n'
+    "Patient-001,week-012,,,PD,\\n"
+    f"\nImaging/Patient-001/week-000/{_MASK}/seg_mask.nii.gz\tx\n"
+    "Imaging/Patient-001/week-000/DeepBraTumIA-segmentation/atlas/skull_strip/"
+    "t1_skull_strip.nii.gz\tx\n"
+    "Imaging/Patient-001/week-012/T1.nii.gz\tx\nImaging/Patient-001/week-012/CT1.nii.gz\tx\n"
+    f"Imaging/Patient-001/week-000/{_MASK}/measured_volumes_in_mm3.json\t"
+    '{"Enhancing_Core": 1200.5, "Necrotic_NonEnhancing": 3, "Edema_Compartment": 0}\n'
+    "LUMIERE-Demographics_Pathology.csv\tPatient,Survival time (weeks),Sex,Age at surgery (years),"
+    "IDH (WT: wild type),MGMT qualitative,MGMT quantitative\\n"
+    "Patient-001,66,male,61,WT,methylated,12%\\n\n"
+    "LUMIERE-datacompleteness.csv\tPatient,Timepoint,CT1,T1,T2,FLAIR\\n"
+    "Patient-001,week-000,x,x,x,x\\n\n"
+).encode()
+
+# --- JSON, YAML and words
+
+_SPLITS = json.dumps(
+    {"protocol": "patient-grouped", "seed": 0, "folds": [{"test": ["P1"]}, {"test": ["P2"]}]}
+).encode()
+_STORE = json.dumps(
+    {
+        "format": 2,
+        "grid": {"shape": [3, 4, 2], "affine": AFFINE.tolist()},
+        "sequences": ["T1", "FLAIR"],
+        "settings": {"spacing_mm": 0.0},
+    }
+).encode()
+_CONFIG = (
+    b"store: ../store\nmodel:\n  name: densenet_small\n  sequences: [T1, FLAIR]\n"
+    b"training:\n  epochs: 3\n  learning_rate: 0.001\nn_folds: 3\nfolds: [0, 1]\n"
+    b"pretraining:\n  kind: medicalnet\n  path: weights.pth\n"
+)
+_STUDY = (
+    b"phantom: {patients: 8, seed: 2, margin: 0.2}\nbase: {preset: demo, training: {epochs: 2}}\n"
+    b"seeds: [0, 1]\nn_folds: 2\narms:\n"
+    b"  all: {approach: sequences, model: {sequences: T1+FLAIR}}\n"
+    b"  one: {approach: sequences, against: all, model: {sequences: [T1]}}\n"
+    b"grid:\n  - {approach: subtraction, vary: {model.stem: [subtract, siamese]}}\n"
+    b"leak: {phantom: {leaking: true, patients: 8}, seeds: [0]}\n"
+)
+_STUDY_OF_STORE = b"store: ../store\nsame_cases: false\narms: {a: {training: {epochs: 1}}}\n"
+_ENCODER = json.dumps(
+    {"variables": [{"name": "age", "mean": 60.0, "sd": 9.5, "n_known": 12}]}
+).encode()
+_MEASURED = b'{"Enhancing_Core": 1.5, "Necrotic_NonEnhancing": 0, "Edema_Compartment": 12}'
+_ITK = (
+    b"#Insight Transform File V1.0\n#Transform 0\nTransform: Euler3DTransform_double_3_3\n"
+    b"Parameters: 0.1 0 0.2 1 2 3\nFixedParameters: 4 5 6 0\n"
+)
+_AUDIT = b'{"median_core_ml": 3.5, "settings": {"kinds": ["honest", "noise"], "cohort_seeds": [4]}}'
+_SCORES = b"pair_id,value,fold,flag\nP1,0.5,0,True\nP2,,1,False\n"
+
+
+def _store(content: bytes, folder: Path) -> object:
+    (folder / "statistics.json").write_text('{"pairs": {}}')
+    return _file("store.json", lambda path: open_store(path.parent))(content, folder)
+
+
+def _statistics(content: bytes, folder: Path) -> object:
+    (folder / "store.json").write_bytes(_STORE)
+    return _file("statistics.json", lambda path: open_store(path.parent))(content, folder)
+
+
+def _words(content: bytes, _: Path) -> None:
+    text = content.decode("utf-8", "replace")
+    looks_like(text)
+    rated: Any = SimpleNamespace(response="PD", pair_id="P_a_b")
+    refused = []
+    for read in (parse_rating, label_scheme, lambda word: targets_of(word, rated, RESPONSE)):
+        try:
+            read(text)
+        except XranoError as error:
+            refused.append(error)
+    if len(refused) == 3:
+        raise refused[0]
+
+
+# --- weights and arrays
+
+
+@cache
+def session_seed() -> bytes:
+    details = {
+        "patient_id": "P1",
+        "session_id": "week-000",
+        "sequences": ["T1"],
+        "schemes": {"expert": "binary"},
+        "scale": {"T1": 100.0},
+        "key": "k",
+    }
+    arrays = {
+        "T1": np.ones(SHAPE, np.float16),
+        "brain": np.ones(SHAPE, np.uint8),
+        "segmentation/expert": np.zeros(SHAPE, np.uint8),
+    }
+    return save(arrays, {"xrano": json.dumps(details)})
+
+
+@cache
+def weight_seeds() -> tuple[bytes, ...]:
+    found = []
+    for old in (False, True):
+        file = io.BytesIO()
+        content = {"network": {"w": torch.ones(2)}, "optimizer": {}, "progress": {}}
+        torch.save(content, file, _use_new_zipfile_serialization=not old)
+        found.append(file.getvalue())
+    return tuple(found)
+
+
+@cache
+def model_seed() -> bytes:
+    details = {"model": "densenet_small", "sequences": ["T1"], "num_classes": 4}
+    return save({"w": np.ones(2, np.float32)}, {"xrano": json.dumps(details)})
+
+
+@cache
+def organ_seeds() -> tuple[bytes, ...]:
+    arrays = {
+        f"{part}_images": np.zeros((11, 28, 28, 28), np.uint8) for part in ("train", "val", "test")
+    }
+    for part in ("train", "val", "test"):
+        arrays[f"{part}_labels"] = np.arange(11, dtype=np.uint8)[:, None]
+    packed, single = io.BytesIO(), io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    np.save(single, np.zeros((2, 3)))
+    return packed.getvalue(), single.getvalue()
+
+
+def _weights(content: bytes, folder: Path) -> None:
+    (folder / "w.pth").write_bytes(content)
+    refused = None
+    for read in (read_weights, load_resume):
+        try:
+            read(folder / "w.pth")
+        except XranoError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+
+
+def _text(*seeds: bytes) -> Callable[[], st.SearchStrategy[bytes]]:
+    return lambda: mutated(seeds) | st.binary(max_size=60)
+
+
+TARGETS: Mapping[str, Target] = {
+    "nifti": Target(_nifti, lambda: mutated_nifti(nifti_seeds())),
+    "sidecar": Target(_sidecar, _text(json.dumps(_SIDECAR).encode())),
+    "sessions": Target(_sessions, _text(_SESSIONS)),
+    "segmentations": Target(
+        _file("segmentations.csv", lambda path: read_segmentations(path, roots=[path.parent])),
+        _text(_SEGMENTATIONS),
+    ),
+    "pairs": Target(_file("pairs.csv", read_pairs), _text(_PAIRS)),
+    "index": Target(_index, _text(b'{"root": ".", "also": [], "dataset": "manifest"}')),
+    "bids": Target(_cohort("bids"), _text(_BIDS, _BIDS_DATES, _BIDS + _BIDS_DATES)),
+    "lumiere": Target(_cohort("lumiere"), _text(_LUMIERE)),
+    "splits": Target(_file("splits.json", lambda path: read_splits(path, None)), _text(_SPLITS)),
+    "store": Target(_store, _text(_STORE)),
+    "statistics": Target(_statistics, _text(b'{"normalisation": "healthy", "pairs": {}}')),
+    "session_file": Target(
+        _file("s.safetensors", read_prepared), lambda: mutated([session_seed()])
+    ),
+    "config": Target(_file("config.yaml", load_config), _text(_CONFIG)),
+    "study": Target(_file("study.yaml", read_study), _text(_STUDY, _STUDY_OF_STORE)),
+    "audit": Target(_file("audit.json", lambda path: read_audit(path.parent)), _text(_AUDIT)),
+    "encoder": Target(_file("clinical.json", read_encoder), _text(_ENCODER)),
+    "measured": Target(_file("measured.json", measured_regions), _text(_MEASURED)),
+    "transform": Target(_file("t.txt", read_itk_transform), _text(_ITK)),
+    "scores": Target(
+        _file(
+            "scores.csv",
+            lambda path: read_frame(path, numbers=("value",), counts=("fold",), flags=("flag",)),
+        ),
+        _text(_SCORES),
+    ),
+    "words": Target(
+        _words, _text(b"PD", b"Post-Op/PD", b"PD-SD", b"1=necrosis;2=oedema", b"DOE^JOHN 19560312")
+    ),
+    "weights": Target(_weights, lambda: mutated(weight_seeds())),
+    "model": Target(_file("m.safetensors", load_model), lambda: mutated([model_seed()])),
+    "organs": Target(_file("organmnist3d.npz", read_organmnist), lambda: mutated(organ_seeds())),
+}
+"""Name to reader."""
