@@ -7,6 +7,8 @@ that no reader survives. Whatever is wrong is a :class:`ValueError`, in one line
 from __future__ import annotations
 
 import json
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,8 @@ def parse_yaml(text: str) -> Any:
     Example:
         >>> parse_yaml("seeds: [0, 1]")
         {'seeds': [0, 1]}
+        >>> parse_yaml("learning_rate: 1e-3")
+        {'learning_rate': 0.001}
         >>> parse_yaml("a: !!python/object/apply:os.getcwd []")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
@@ -80,7 +84,7 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _loader()(text)
     except yaml.YAMLError as error:
         raise ValueError(_one_line(error)) from error
     try:
@@ -104,6 +108,19 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(_one_line(error)) from error
     finally:
         loader.dispose()
+
+
+@cache
+def _loader() -> Any:
+    """The safe loader, which also takes ``1e-3`` for a number, as YAML 1.2 and people do."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    return Loader
 
 
 def _read(path: Path, most: int) -> str:

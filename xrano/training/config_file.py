@@ -104,7 +104,7 @@ def _build(kind: Any, values: Mapping[str, Any], where: str) -> Any:
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false"),
     "int": ((int,), "a whole number"),
-    "float": ((int, float), "a number (1e-3 is written 1.0e-3)"),
+    "float": ((int, float), "a number"),
     "str": ((str,), "a text"),
     "tuple": ((list, tuple), "a list"),
 }

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
+from xrano.checked_nifti import open_checked, read_voxels
 from xrano.errors import VolumeError, XranoError
 from xrano.geometry import image_grid
 from xrano.map_files import load_map, sidecar_path
 from xrano.maps import RESAMPLED, AttributionMap, in_common_world
+from xrano.text_files import read_json
 from xrano.viz.names import METHOD_NAMES
 
 
@@ -94,9 +94,9 @@ def _read(path: Path, notes: list[str]) -> AttributionMap:
 def _without_holes(path: Path) -> tuple[AttributionMap, int] | None:
     """The map with 0 where it is not finite and how many those are; ``None`` if that is not all."""
     try:
-        meta: Mapping[str, Any] = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-        image: Any = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        meta: Mapping[str, Any] = read_json(sidecar_path(path))
+        image: Any = open_checked(path)
+        data = np.asarray(read_voxels(path, image), dtype=np.float32)
         channels = tuple(meta["channels"])
         rest = {name: value for name, value in meta.items() if name not in ("channels", "grid")}
         holes = ~np.isfinite(data)
@@ -104,5 +104,5 @@ def _without_holes(path: Path) -> tuple[AttributionMap, int] | None:
         data = data[None] if data.ndim == 3 else np.moveaxis(data, -1, 0)
         grid = image_grid(image)
         return AttributionMap(np.ascontiguousarray(data), grid, channels, rest), int(holes.sum())
-    except (OSError, EOFError, ValueError, KeyError, TypeError, nib.filebasedimages.ImageFileError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from xrano.scoring.report import score_report
 from xrano.scoring.summary import primary_pairs
 from xrano.scoring.table_files import read_frame
 from xrano.scoring.tables import TABLES, read_table
+from xrano.text_files import read_json
 from xrano.training.run import Run
 
 
@@ -145,7 +145,7 @@ def _judged(run: Run) -> tuple[pd.DataFrame | None, Judged]:
 def _saved_evaluation(run: Run, n_pairs: int) -> dict[str, Any] | None:
     """``evaluation.json``, unless it is of other predictions (a fold was added) or broken."""
     try:
-        saved: dict[str, Any] = json.loads((run.root / "evaluation.json").read_text("utf-8"))
+        saved: dict[str, Any] = read_json(run.root / "evaluation.json")
         own = saved["evaluations"][NETWORK]
         fits = own["n_pairs"] == n_pairs and tuple(own["classes"]) == run.task.classes
     except (OSError, ValueError, KeyError, TypeError):
@@ -165,7 +165,7 @@ def _scored(folder: Path) -> Scored:
         # Without it nothing can be told: the reader's own words say why.
         read_table("scores", folder)
     try:
-        facts = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        facts = read_json(folder / "settings.json")
     except (OSError, ValueError):
         facts = {}
     source = primary_source(tables["scores"])

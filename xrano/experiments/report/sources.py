@@ -17,6 +17,7 @@ from xrano.experiments.report.commands import FOLDERS
 from xrano.experiments.saved_maps import saved_facts
 from xrano.experiments.scored_run import run_facts
 from xrano.scoring.tables import read_table
+from xrano.text_files import read_json
 from xrano.training.run import Run
 
 WHAT: Mapping[str, str] = {
@@ -112,7 +113,7 @@ def _other_run(run: Run, kind: str, place: Path) -> str:
     settings = place / "settings.json"
     if settings.is_file():
         try:
-            facts = json.loads(settings.read_text(encoding="utf-8")).get("run") or {}
+            facts = read_json(settings).get("run") or {}
         except (ValueError, AttributeError):
             return f"unreadable: {settings.name} is no JSON object"
         different = [
