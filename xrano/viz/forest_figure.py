@@ -105,7 +105,7 @@ def forest_figure(
             for row in members:
                 _draw_row(ax, row, y + _ROW / 2)
                 y += _ROW
-        _draw_heads(ax)
+        _draw_heads(ax, rows)
         _draw_footer(figure, rows, height)
     return figure
 
@@ -237,11 +237,12 @@ def _value_text(row: ForestRow) -> str:
     return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
 
 
-def _draw_heads(ax: Axes) -> None:
+def _draw_heads(ax: Axes, rows: Sequence[ForestRow]) -> None:
     right = _PLOT + _GAP
     _write(ax, right + _PAIRS, -0.1, "pairs", align="right", size=_SMALL, colour="0.35")
     _write(ax, right + _PAIRS + 0.12, -0.1, "95 % interval", size=_SMALL, colour="0.35")
-    _write(ax, right + _PAIRS + _VALUE, -0.1, "verdict", size=_SMALL, colour="0.35")
+    if any(row.verdict for row in rows):
+        _write(ax, right + _PAIRS + _VALUE, -0.1, "verdict", size=_SMALL, colour="0.35")
 
 
 def _write(
@@ -284,13 +285,15 @@ def _draw_footer(figure: Figure, rows: Sequence[ForestRow], height: float) -> No
     first = "; ".join(["Large mark: pooled over folds", "bar: resampled patients", *dots])
     kinds = "Round, blue: networks; square, grey: references that need none."
     compared = (
-        "Verdicts: an arm against the one it names, a reference against the first arm; same "
+        "\nVerdicts: an arm against the one it names, a reference against the first arm; same "
         "pairs, Holm-corrected."
+        if any(row.verdict for row in rows)
+        else ""
     )
     figure.text(
         0.08 / _WIDTH,
         0.08 / height,
-        f"{first}.\n{kinds}\n{compared}",
+        f"{first}.\n{kinds}{compared}",
         fontsize=_SMALL,
         color="0.3",
         linespacing=1.25,
