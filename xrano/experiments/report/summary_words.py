@@ -228,15 +228,15 @@ def _claim_line(row: Mapping[Any, Any]) -> str:
     """A claim of the paper, whether it holds here by the interval of its difference."""
     low, high = float(row["low"]), float(row["high"])
     if math.isnan(low) or math.isnan(high):
-        verdict = "cannot be told"
+        verdict = "cannot be judged"
     elif row["descriptive"]:
-        verdict = f"not judged with fewer than {DESCRIPTIVE_BELOW} patients"
+        verdict = f"is not judged with fewer than {DESCRIPTIVE_BELOW} patients"
     elif low > 0:
         verdict = "holds here"
     elif high < 0:
-        verdict = "the opposite holds here"
+        verdict = "is reversed here"
     else:
-        verdict = "not resolved here"
+        verdict = "is not resolved here"
     return (
         f"The paper's claim “{CLAIMS.get(str(row['claim']), str(row['claim']))}” {verdict}: "
         f"{percent(row['first_rate'])} against {percent(row['second_rate'])} hits."
