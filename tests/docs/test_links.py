@@ -107,5 +107,5 @@ def test_files_of_the_repository_that_are_named_exist(page):
 def test_benchmarks_that_are_named_exist():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = set(re.findall(r"python -m benchmarks\.([a-z_]+)", text))
-    assert len(names) >= 3
+    assert names
     assert [name for name in names if not (ROOT / f"benchmarks/{name}.py").exists()] == []

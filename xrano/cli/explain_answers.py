@@ -9,11 +9,11 @@ from typing import Any
 from xrano.cli.answers import Answer
 
 JSON_KEYS = {
-    "plan": "with --plan: pairs, passes, whether they fit the memory, and seconds",
+    "plan": "what --plan says: pairs, passes, whether they fit the memory, and seconds",
     "panels": "files of pictures",
     "maps": "folder of the saved maps",
-    "made": "with --all: maps of a method and pair that were made",
-    "found": "with --all: those that were there already",
+    "made": "maps of a method and pair that --all made",
+    "found": "those that were there already",
 }
 
 

@@ -165,14 +165,16 @@ def read_model(model: AuditModel, folder: Path) -> FinishedModel | None:
         return None
     try:
         found = read_json(path)
-        seconds, told = float(found["seconds"]), dict(found["accuracies"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        name, told = found["name"], found.get("accuracies", {})
+        if name == model.name:
+            seconds, told = float(found["seconds"]), dict(told)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"{path} cannot be read ({error}); delete it to train this model again"
         ) from error
-    if found.get("name") != model.name:
+    if name != model.name:
         raise ConfigError(
-            f"{path} is of the model {found.get('name')!r}, not {model.name}; choose another --out"
+            f"{path} is of the model {name!r}, not {model.name}; choose another --out"
         )
     return FinishedModel(
         model,
