@@ -87,3 +87,14 @@ def test_json_that_others_cannot_read_is_refused_and_the_old_file_kept(tmp_path,
         write_json(path, [bad])
     assert path.read_text() == "[\n  1\n]\n"
     assert everything(tmp_path) == ["x.json"]
+
+
+def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):
+    def write_for_the_owner_alone(path):
+        path.write_text("x", encoding="utf-8")
+        path.chmod(0o600)
+
+    write_atomically(tmp_path / "private.txt", write_for_the_owner_alone)
+    (tmp_path / "plain.txt").write_text("x", encoding="utf-8")
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ def load_model(
         CheckpointError: if the file is missing or broken, of another network, stem or other
             sequences, or its tensors do not fit.
     """
+    if not os.access(path, os.R_OK):
+        why = "this user may not read it" if path.exists() else "it is not there"
+        raise CheckpointError(f"{path} is not a weight file of xrano that can be read: {why}")
     try:
         with safe_open(path, framework="pt") as file:
             details = parse_json(file.metadata()["xrano"])

@@ -16,6 +16,7 @@ import pandas as pd
 from xrano.data.datasets.listed_folder import ListedFolder
 from xrano.data.datasets.lumiere_cohort_tables import read_cohort_tables
 from xrano.data.datasets.lumiere_layout import (
+    PHANTOM_DESCRIPTION,
     SessionFiles,
     SessionKey,
     list_sessions,
@@ -97,11 +98,15 @@ def read_lumiere(
     disjoint = disjoint_patients(ratings, files)
     keys = {*files, *matches.values(), *tables.listed}
     rated = {session: key for key, session in matches.items()}
+    # A phantom has this layout, and must never be taken for patients.
+    made = any((place / PHANTOM_DESCRIPTION).is_file() for place in (root, root.parent))
+    dataset = "phantom" if made else "lumiere"
     firsts = _first_weeks(files)
     rows = []
     for key, order in ordered_sessions(keys):
         name = rated.get(key)
-        row = _Row(key, order, files.get(key), ratings[name] if name else None, name or key)
+        rating = ratings[name] if name else None
+        row = _Row(dataset, key, order, files.get(key), rating, name or key)
         if disjoint.get(key[0]) and (row.files or row.rating):
             row = replace(row, disjoint=disjoint[key[0]])
         clinical = tables.clinical.get(key[0], {})
@@ -129,6 +134,7 @@ def _first_weeks(files: Iterable[SessionKey]) -> dict[str, int]:
 class _Row:
     """One session of tree or tables; ``rated_as`` is its name in the rating table."""
 
+    dataset: str
     key: SessionKey
     order: int
     files: ListedFolder | None
@@ -144,7 +150,7 @@ class _Row:
         reason = rating.exclude_reason if self.files else str(ExclusionReason.NO_IMAGES)
         match = "name" if self.rated_as == self.key else "suffix"
         return {
-            "dataset": "lumiere",
+            "dataset": self.dataset,
             "patient_id": self.key[0],
             "session_id": self.key[1],
             "order": self.order,

@@ -32,6 +32,9 @@ _SESSION = re.compile(r"week-(\d{3})(?:-(\d+))?")
 _SEARCH_DEPTH = 3
 _SHOWN = 5
 
+PHANTOM_DESCRIPTION = "phantom.json"
+"""Lies beside a made cohort in this layout, and beside no real one."""
+
 
 def parse_session_name(name: str) -> tuple[int, int]:
     """Week and suffix of a session's name; the suffix, 0 if there is none, orders scans of a week.

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xrano.atomic_files import write_json
+from xrano.data.datasets.lumiere_layout import PHANTOM_DESCRIPTION
 from xrano.data.phantom.lumiere_tables import (
     MISSING_SEQUENCE,
     SessionRecord,
@@ -37,7 +38,7 @@ from xrano.progress import Progress, quiet
 from xrano.rano import RESPONSES, Role
 from xrano.text_files import read_json
 
-DESCRIPTION = "phantom.json"
+DESCRIPTION = PHANTOM_DESCRIPTION
 RATINGS = "LUMIERE-ExpertRating-v202211.csv"
 DEMOGRAPHICS = "LUMIERE-Demographics_Pathology.csv"
 COMPLETENESS = "LUMIERE-datacompleteness.csv"

@@ -242,7 +242,12 @@ class _Preparation:
         work = []
         for key, place in placed.items():
             row = rows[key]
-            labelled = [item for item in found.get(key, []) if item["space"] == row["space"]]
+            listed = found.get(key, [])
+            labelled = [item for item in listed if item["space"] == row["space"]]
+            if listed and not labelled:
+                spaces = ", ".join(sorted({str(item["space"]) for item in listed}))
+                text = f"no segmentation is used: they are in space {spaces}, the scans in "
+                self.log.remark(key, [f"{text}{row['space']} (column space of both tables)"])
             work.append(SessionJob(row, labelled, self.names, grid, place, self.settings, self.out))
         outcomes = self._run(keep_session, work, "preparing sessions")
         made = self._some(self.log.take(list(placed), outcomes))

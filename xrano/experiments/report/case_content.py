@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -183,11 +184,15 @@ def _notes(
     run: Run, pair: PairVolumes, maps: Sequence[AttributionMap], case: PanelCase
 ) -> list[str]:
     notes = []
+    session = run.store.sessions["patient_id"] == pair.patient_id
+    if (run.store.sessions.loc[session, "dataset"] == "phantom").any():
+        notes.append("A phantom: no patient was scanned; the rating follows from true volumes.")
     if not maps:
         notes.append(
             "There are no saved maps of this pair, so only scans and outlines are shown. "
-            f"xrano explain {run.root.name} --pair {pair.pair_id} --target all --out FOLDER makes "
-            "them; then write the report again."
+            f"xrano explain {shlex.quote(run.root.name)} --pair {shlex.quote(pair.pair_id)} "
+            "--target all --out explained, in the folder that holds the run, makes them; then "
+            "write the report again."
         )
     if not pair.response:
         notes.append("The pair is unrated: no expert rating says which class is true.")

@@ -16,9 +16,20 @@ _MOST_TILES = 4
 """Methods that have a tile of their own."""
 
 
+PHANTOM_NOTE = (
+    "this cohort is a phantom made by xrano: no patient was scanned or rated, and its ratings "
+    "follow from the true volumes of its lesions"
+)
+
+
+def is_phantom(gathered: Gathered) -> bool:
+    """Whether any session of the run's store was made and not scanned."""
+    return bool((gathered.run.store.sessions["dataset"] == "phantom").any())
+
+
 def warnings(gathered: Gathered) -> list[str]:
     """What spoils the numbers, to be read before them."""
-    notes = [gathered.run.leak_note]
+    notes = [PHANTOM_NOTE if is_phantom(gathered) else "", gathered.run.leak_note]
     if gathered.predictions is not None:
         notes.append(rule_note(gathered.predictions))
     config = gathered.run.config

@@ -17,6 +17,7 @@ from xrano.experiments.report.commands import (
 from xrano.experiments.report.controls_section import NULL_WORDS
 from xrano.experiments.report.exclusions_section import REASON_WORDS
 from xrano.experiments.report.gathered import Gathered
+from xrano.experiments.report.headline import PHANTOM_NOTE, is_phantom
 from xrano.experiments.scored_run import run_facts
 from xrano.report.citations import Citation, cited, method_citations, network_citations
 from xrano.report.methods_text import (
@@ -29,14 +30,17 @@ from xrano.report.tables import Command
 from xrano.training.run import Run
 from xrano.viz.names import method_name
 
-_ALWAYS = ("matoso2025", "suter2022", "wen2010")
+_ALWAYS = ("matoso2025", "wen2010")
+_OF_DATASET = {"lumiere": "suter2022"}
 _SCORING = ("arras2022", "adebayo2018", "benjamini1995")
 _LIBRARIES = ("kokhlikyan2020", "cardoso2022")
 
 
 def methods_text(gathered: Gathered) -> list[str]:
     """Paragraphs to paste into a paper."""
-    return methods_paragraphs(training_facts(gathered), scoring_facts(gathered), xrano.__version__)
+    found = methods_paragraphs(training_facts(gathered), scoring_facts(gathered), xrano.__version__)
+    note = f"{PHANTOM_NOTE[0].upper()}{PHANTOM_NOTE[1:]}."
+    return [note, *found] if is_phantom(gathered) else found
 
 
 def report_citations(gathered: Gathered) -> tuple[Citation, ...]:
@@ -44,7 +48,12 @@ def report_citations(gathered: Gathered) -> tuple[Citation, ...]:
     network = network_citations(gathered.run.config.model.name)
     methods = method_citations(case_methods(gathered.scored))
     scoring = _SCORING if gathered.scored is not None else ()
-    return cited([*_ALWAYS, *network, *methods, *scoring, *_LIBRARIES])
+    datasets = [
+        key
+        for name, key in _OF_DATASET.items()
+        if (gathered.run.store.sessions["dataset"] == name).any()
+    ]
+    return cited([*_ALWAYS, *datasets, *network, *methods, *scoring, *_LIBRARIES])
 
 
 def versions(gathered: Gathered) -> list[tuple[str, str]]:
