@@ -247,7 +247,7 @@ def open_store(root: Path) -> Store:
     if not path.is_file():
         raise ManifestError(
             f"{root} is not a prepared store (no store.json): give the folder that xrano prepare "
-            "wrote, or run it again if it was interrupted"
+            "wrote (--store DIR if it was moved), or run it again if it was interrupted"
         )
     try:
         manifest = read_json(path)

@@ -83,4 +83,5 @@ def compare_methods(
 
     options = {**(panel or {}), **({"background": scan} if scan else {})}
     figure = comparison_figure(cases(), **options)
-    return PanelFiles(Path(out) / "panels", tuple(formats)).write(figure, NAME)
+    every = tuple(dict.fromkeys(("png", *formats)))
+    return PanelFiles(Path(out) / "panels", every).write(figure, NAME)

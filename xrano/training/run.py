@@ -113,9 +113,12 @@ class Run:
         pairs = self.pairs()
         found = pairs[pairs["pair_id"] == pair_id]
         if found.empty:
-            near = difflib.get_close_matches(pair_id, list(pairs["pair_id"]), n=5, cutoff=0.3)
+            known = list(pairs["pair_id"])
+            near = [one for one in known if one.startswith(pair_id)] or difflib.get_close_matches(
+                pair_id, known, n=5, cutoff=0.3
+            )
             raise UnknownNameError(
-                f"pair in {self.store.root / 'pairs.csv'}:", pair_id, near or pairs["pair_id"][:5]
+                f"pair in {self.store.root / 'pairs.csv'}:", pair_id, near or known[:5]
             )
         return {str(name): value for name, value in found.iloc[0].items()}
 
@@ -206,7 +209,12 @@ def open_run(root: Path, *, store: Path | None = None) -> Run:
     """
     root = Path(root)
     if not (root / "config.yaml").is_file():
-        raise ConfigError(f"{root} is not a run (no config.yaml): give a folder of xrano train")
+        below = root / "run"
+        hint = f"; did you mean {below}?" if (below / "config.yaml").is_file() else ""
+        missing = "" if root.is_dir() else f", it does not exist below {Path.cwd()}"
+        raise ConfigError(
+            f"{root} is not a run (no config.yaml{missing}): give a folder of xrano train{hint}"
+        )
     config = load_config(root / "config.yaml")
     opened = open_store(store or Path(config.store))
     splits = read_splits(root / "splits.json", None)
