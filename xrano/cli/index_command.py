@@ -46,6 +46,7 @@ def run(
     measure: bool = False,
     rate_by_rule: bool = False,
     rule_reference: Literal["rano", "previous"] = "rano",
+    allow_outside: bool = False,
 ) -> Answer:
     """List a cohort: sessions.csv, segmentations.csv, pairs.csv, exclusions.csv.
 
@@ -64,6 +65,7 @@ def run(
         measure: read and measure segmentations of unknown volume.
         rate_by_rule: rate unrated sessions by their volumes (rating_source is then rule).
         rule_reference: what the rule compares with: baseline and nadir, or the previous scan.
+        allow_outside: accept paths of a table written by hand that leave its folder.
     """
     from xrano.cli.terminal import bar
     from xrano.data.index import index_cohort
@@ -82,6 +84,7 @@ def run(
         measure=measure,
         rate_by_rule=rate_by_rule,
         rule_reference=rule_reference,
+        allow_outside=allow_outside,
         progress=bar,
     )
     following = f"tables in {out}; next:  xrano prepare {out} --out store"

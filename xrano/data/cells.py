@@ -206,7 +206,7 @@ def _require_inside(
         where = " or ".join(str(bound) for bound in bounds)
         raise ManifestError(
             f"{path}, line {row + 2}: {column} is {value!r}, which leads to {target}, outside of "
-            f"{where}; move the file there, or allow it: xrano prepare FOLDER --allow-outside"
+            f"{where}; move the file there, or allow it with --allow-outside"
         )
 
 

@@ -36,6 +36,7 @@ AUTO = "auto"
 """Find out whose layout it is."""
 
 LUMIERE = "lumiere"
+MANIFEST = "manifest"
 
 PRIVACY_TABLE = "privacy.csv"
 """Files whose header or name looks as if it told who a patient is (:mod:`xrano.data.privacy`)."""
@@ -56,6 +57,7 @@ def index_cohort(
     measure: bool = False,
     rate_by_rule: bool = False,
     rule_reference: str = "rano",
+    allow_outside: bool = False,
     progress: Progress = quiet,
 ) -> IndexSummary:
     """Read a cohort and write its tables.
@@ -80,6 +82,7 @@ def index_cohort(
         rate_by_rule: rate unrated sessions by their volumes, measured if need be; see
             :mod:`~xrano.data.pairing.rule_ratings`.
         rule_reference: with ``rate_by_rule``, ``rano`` or ``previous``.
+        allow_outside: of tables written by hand; whether images may lie outside their folder.
         progress: how to show progress.
 
     Raises:
@@ -96,7 +99,11 @@ def index_cohort(
     dataset = detect_dataset(root) if dataset == AUTO else dataset_reader(dataset).name
     options = {"image_source": image_source, "duplicates": duplicates}
     sessions, segmentations = _read(
-        root, dataset, options, {"paper": paper, "agreement": agreement}
+        root,
+        dataset,
+        options,
+        {"paper": paper, "agreement": agreement},
+        allow_outside=allow_outside,
     )
     _require_file_names(root, sessions)
     notes = list(sessions.attrs.pop("notes", ()))
@@ -152,9 +159,19 @@ _DEFAULTS = {"image_source": "atlas", "duplicates": "exclude", "paper": False, "
 
 
 def _read(
-    root: Path, dataset: str, options: Mapping[str, str], extras: Mapping[str, bool]
+    root: Path,
+    dataset: str,
+    options: Mapping[str, str],
+    extras: Mapping[str, bool],
+    *,
+    allow_outside: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables; what only LUMIERE offers is refused for others."""
+    """Both tables; what LUMIERE or tables written by hand alone offer is refused for others."""
+    if allow_outside and dataset != MANIFEST:
+        raise ConfigError(
+            f"allow_outside: an option of tables written by hand alone, but {root} is read as "
+            f"{dataset}; leave it out"
+        )
     if dataset == LUMIERE:
         return dataset_reader(dataset).read(root, **options)
     given = [name for name, value in {**options, **extras}.items() if value != _DEFAULTS[name]]
@@ -163,7 +180,8 @@ def _read(
             f"{', '.join(given)}: an option of lumiere alone, but {root} is read as {dataset}; "
             "leave it out"
         )
-    return dataset_reader(dataset).read(root)
+    reader = dataset_reader(dataset)
+    return reader.read(root, allow_outside=True) if allow_outside else reader.read(root)
 
 
 def _require_file_names(root: Path, sessions: pd.DataFrame) -> None:

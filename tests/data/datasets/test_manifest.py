@@ -8,9 +8,10 @@ import pytest
 from small_volumes import write_image, write_labels
 
 from xrano.data.datasets.manifest import read_index, read_manifest, write_index
+from xrano.data.index import index_cohort
 from xrano.data.pairing.pairs import build_pairs
 from xrano.data.tables import segmentation_table, session_table
-from xrano.errors import ManifestError
+from xrano.errors import ConfigError, ManifestError
 
 SESSIONS = """patient_id,session_id,week,rating,T1,ADC
 Zoë Ångström,visit 1,0,,scans/früh 1.nii.gz,scans/adc.nii
@@ -69,6 +70,23 @@ def test_a_path_that_leaves_the_folder(folder: Path, table: str, absolute: bool)
     assert "--allow-outside" in str(caught.value)
     sessions, segmentations = read_manifest(folder, allow_outside=True)
     assert str(outside) in [*sessions["T1"], *segmentations["path"]]
+
+
+def test_an_index_of_paths_that_leave_the_folder_is_made_on_request(folder: Path) -> None:
+    _rewrite(folder, "scans/spät 2.nii.gz", str(folder.parent / "elsewhere" / "t1.nii.gz"))
+    out = folder.parent / "index"
+    with pytest.raises(ManifestError, match="--allow-outside"):
+        index_cohort(folder, out)
+    assert not out.exists()
+    index_cohort(folder, out, allow_outside=True)
+    # The index names the folder outside as a root, so that it is read as strictly as any.
+    sessions, _ = read_index(out)
+    assert any(path.endswith("elsewhere/t1.nii.gz") for path in sessions["T1"])
+
+
+def test_paths_may_only_leave_the_folder_of_tables_written_by_hand(phantom_tree: Path, tmp_path):
+    with pytest.raises(ConfigError, match=r"allow_outside: .* is read as lumiere"):
+        index_cohort(phantom_tree, tmp_path / "index", allow_outside=True)
 
 
 def test_where_a_link_leads_counts(folder: Path) -> None:
