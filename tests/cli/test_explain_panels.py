@@ -110,7 +110,7 @@ def test_another_width_makes_the_panel_anew_and_the_same_does_not(tiny_run, tmp_
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--threshold", "1"], "the threshold in [0, 1)"),
+        (["--threshold", "1"], "share of the scale in [0, 1)"),
         (["--percentile", "0"], "the percentile lies in (0, 100]"),
         (["--slice-by", "mosaic", "--planes", "axial", "coronal"], "a mosaic has one plane"),
         (["--slice-by", "mosaic", "--slices", "99"], "1 to 24 slices"),

@@ -40,10 +40,11 @@ class MapStyle:
     timepoints: str = "together"
 
     def __post_init__(self) -> None:
-        if not 0 < self.percentile <= 100 or not 0 <= self.threshold < 1:
+        if not 0 < self.percentile <= 100:
+            raise ConfigError(f"the percentile lies in (0, 100], got {self.percentile:g}")
+        if not 0 <= self.threshold < 1:
             raise ConfigError(
-                f"the percentile lies in (0, 100] and the threshold in [0, 1), got "
-                f"{self.percentile:g} and {self.threshold:g}"
+                f"the threshold is a share of the scale in [0, 1), got {self.threshold:g}"
             )
         known = {
             "rectification": (self.rectification or Rectification.ABSOLUTE, tuple(Rectification)),
@@ -221,7 +222,8 @@ def _why_nothing(attribution: AttributionMap, timepoint: str, top: float, style:
     if timepoint == Timepoint.PRIOR and attribution.meta.get("baseline") == "prior":
         return "zero by construction:\nthe baseline is the prior scan"
     if np.isfinite(attribution.data).any() and np.nan_to_num(attribution.data).any():
-        return f"no {style.rectification_of(attribution)} relevance anywhere"
+        kind = style.rectification_of(attribution)
+        return f"no {'' if kind == Rectification.NONE else f'{kind} '}relevance anywhere"
     return "all-zero map" if np.isfinite(attribution.data).all() else ""
 
 
