@@ -23,8 +23,10 @@ def browser() -> Iterator[Any]:
         if os.environ.get("XRANO_NEEDS_BROWSER") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    # Scans are drawn in software: the 5 s that are usual are short where cores are shared.
+    expect.set_options(timeout=60_000)
     with sync_playwright() as tools:
         found = tools.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield found
