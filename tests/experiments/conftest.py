@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from native_cohort import to_common
 
+from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.training.run import Run
 
 
@@ -16,3 +19,18 @@ def small_run(tiny_run: Run) -> Run:
         trained_folds = (1,)
 
     return OneFold(tiny_run.root, tiny_run.config, tiny_run.store, splits)
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_run: Run) -> PairVolumes:
+    """The first held-out pair of the tiny run."""
+    pair_id = tiny_run.predictions["pair_id"].iloc[0]
+    return load_pair(tiny_run.store, tiny_run.pair(pair_id), tiny_run.layout)
+
+
+@pytest.fixture(scope="module")
+def matrix(pair: PairVolumes) -> np.ndarray:
+    """From the scanner's world to the store's: some degrees, and 40 mm to one side."""
+    shift = np.eye(4)
+    shift[:3, 3] = 40.0, -15.0, 22.0
+    return to_common(pair.patient_id, pair.current_session, "CT1") @ shift

@@ -7,29 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from native_cohort import to_common
-from test_scan_place import LEFT, hot_at, placed
+from scanner_places import LEFT, hot_at, placed
 
-from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.experiments.scan_panel import scan_case, scan_panel
 from xrano.explain import Explanation
 from xrano.geometry import inverse
-from xrano.training.run import Run
 from xrano.viz.comparison_figure import comparison_figure
-
-
-@pytest.fixture(scope="module")
-def pair(tiny_run: Run) -> PairVolumes:
-    pair_id = tiny_run.predictions["pair_id"].iloc[0]
-    return load_pair(tiny_run.store, tiny_run.pair(pair_id), tiny_run.layout)
-
-
-@pytest.fixture(scope="module")
-def matrix(pair: PairVolumes) -> np.ndarray:
-    """From the scanner's world to the store's: some degrees, and 40 mm to one side."""
-    shift = np.eye(4)
-    shift[:3, 3] = 40.0, -15.0, 22.0
-    return to_common(pair.patient_id, pair.current_session, "CT1") @ shift
 
 
 def pixels_of(figure, start: str) -> np.ndarray:

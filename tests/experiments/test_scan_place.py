@@ -7,10 +7,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from native_cohort import native_grid, to_common
+from native_cohort import native_grid
+from scanner_places import LEFT, hot_at, placed
 
 from xrano.data.nifti_files import read_nifti
-from xrano.data.pair_volumes import PairVolumes, load_pair
+from xrano.data.pair_volumes import PairVolumes
 from xrano.errors import UnknownNameError, VolumeError
 from xrano.experiments import scan_panel as panel_of_scan
 from xrano.experiments.cohort import masks_of, score_one
@@ -19,70 +20,18 @@ from xrano.experiments.saved_maps import score_saved_maps
 from xrano.experiments.scan_panel import scan_panel
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.explain import Explainer, Explanation
-from xrano.geometry import Grid, image_grid, inverse, moved_by
+from xrano.geometry import Grid, image_grid, inverse
 from xrano.map_files import find_maps, load_map
 from xrano.maps import AttributionMap, in_common_world
 from xrano.resampling import resample
 from xrano.training.run import Run
 
 KINDS = ("LPS", "RAS", "PIR", "oblique")
-LEFT = np.array([-34.0, -12.0, 16.0])
-"""In the patient's left hemisphere, common world mm."""
-
-
-@pytest.fixture(scope="module")
-def pair(tiny_run: Run) -> PairVolumes:
-    pair_id = tiny_run.predictions["pair_id"].iloc[0]
-    return load_pair(tiny_run.store, tiny_run.pair(pair_id), tiny_run.layout)
-
-
-@pytest.fixture(scope="module")
-def matrix(pair: PairVolumes) -> np.ndarray:
-    """From the scanner's world to the store's: some degrees, and 40 mm to one side."""
-    shift = np.eye(4)
-    shift[:3, 3] = 40.0, -15.0, 22.0
-    return to_common(pair.patient_id, pair.current_session, "CT1") @ shift
 
 
 @pytest.fixture(params=KINDS)
 def place(request, tiny_run: Run, pair: PairVolumes, matrix, tmp_path: Path) -> ScanPlace:
     return placed(tiny_run, pair, matrix, tmp_path / "CT1.nii.gz", request.param)
-
-
-def placed(run: Run, pair: PairVolumes, matrix, path: Path, kind: str) -> ScanPlace:
-    """The current scan as it lay in the scanner, along some axes, with scanner codes."""
-    sessions = run.store.sessions.set_index(["patient_id", "session_id"])
-    image = nib.load(sessions.loc[(pair.patient_id, pair.current_session)]["CT1"])
-    data, seen = np.asarray(image.dataobj), moved_by(image_grid(image), inverse(matrix))
-    if kind == "oblique":
-        grid = native_grid(image_grid(image), "FLAIR", matrix)
-        data, seen = resample(data, seen, grid), grid
-    written = nib.Nifti1Image(data, seen.affine)
-    if kind != "oblique":
-        turn = nib.orientations.ornt_transform(
-            nib.orientations.io_orientation(seen.affine),
-            nib.orientations.axcodes2ornt(tuple(kind)),
-        )
-        written = written.as_reoriented(turn)
-    written.set_sform(written.affine, code=1)
-    written.set_qform(written.affine, code=3)
-    nib.save(written, path)
-    return ScanPlace("CT1", path, matrix, float(data.mean()), float(data.std()))
-
-
-def hot_at(pair: PairVolumes, centre: np.ndarray) -> AttributionMap:
-    """A map that is 1 at a place of the common world and falls off within some 10 mm."""
-    places = pair.grid.world(np.stack(np.indices(pair.grid.shape), axis=-1))
-    data = np.exp(-(((places - centre) / 9.0) ** 2).sum(axis=-1))[None].astype(np.float32)
-    meta = {
-        "pair_id": pair.pair_id,
-        "patient_id": pair.patient_id,
-        "prior": pair.prior_session,
-        "current": pair.current_session,
-        "method": "hand",
-        "target_name": "PD",
-    }
-    return AttributionMap(data, pair.grid, ("all",), meta)
 
 
 def centre_of(values: np.ndarray, grid: Grid) -> np.ndarray:

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from scipy.spatial.transform import Rotation
+from panel_cases import BRAIN_CENTRE, GRIDS, LESION, distance
 
 from xrano.errors import ConfigError, GridMismatchError, UnknownNameError
 from xrano.geometry import Grid
@@ -16,40 +16,15 @@ from xrano.viz.panel import DISCLAIMER
 from xrano.viz.session_index import IndexRow, session_index
 from xrano.viz.session_page import FLAG_COLOUR, PageNumber, SessionPage, session_page
 
-LESION = np.array([-32.0, 12.0, 18.0])
-"""World mm: in the patient's left hemisphere, in front."""
-
-CENTRE = np.array([1.0, -10.0, 8.0])
-
-
-def centred(shape, linear) -> Grid:
-    affine = np.eye(4)
-    affine[:3, :3] = linear
-    affine[:3, 3] = CENTRE - linear @ ((np.array(shape) - 1) / 2)
-    return Grid(shape, affine)
-
-
-OBLIQUE = Rotation.from_euler("xyz", [17, 8, -12], degrees=True).as_matrix()
-GRIDS = {
-    "RAS": centred((40, 38, 22), np.diag([4.0, 5.0, 6.0])),
-    "LAS": centred((40, 38, 22), np.diag([-4.0, 5.0, 6.0])),
-    "oblique": centred((44, 42, 28), OBLIQUE @ np.diag([-4.0, 5.0, 6.0])),
-}
-
 
 @pytest.fixture(params=GRIDS)
 def grid(request) -> Grid:
     return GRIDS[request.param]
 
 
-def distance(grid: Grid, centre=LESION) -> np.ndarray:
-    world = grid.world(np.stack(np.indices(grid.shape), axis=-1))
-    return np.linalg.norm(world - centre, axis=-1)
-
-
 def make_page(grid: Grid, **changes) -> SessionPage:
     """A grey brain with a bright lesion on the left; float16, background 0."""
-    brain = distance(grid, CENTRE) < 60
+    brain = distance(grid, BRAIN_CENTRE) < 60
     lesion = distance(grid) < 14
     noise = np.random.default_rng(1).normal(0, 0.01, grid.shape)
     scan = np.where(brain, 0.4 + noise + 0.6 * lesion, 0).astype(np.float16)
@@ -131,7 +106,7 @@ class TestSides:
         }.items():
             for label, centre, least, most in (
                 ("deepbratumia", LESION, 4, 21),
-                ("brain", CENTRE, 30, 72),
+                ("brain", BRAIN_CENTRE, 30, 72),
             ):
                 collections = axes(figure, name).collections
                 (outline,) = (one for one in collections if one.get_label() == f"contour {label}")

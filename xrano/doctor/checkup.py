@@ -131,7 +131,8 @@ def memory_finding(found: Memory | None) -> Finding:
 
 def disk_finding(name: str, found: Disk) -> Finding:
     """Room in a folder, and whether it can be written to."""
-    words = f"{found.free / 1e9:.1f} GB free in {found.path}"
+    yet = "" if found.path.exists() else ", which is to be made"
+    words = f"{found.free / 1e9:.1f} GB free in {found.path}{yet}"
     details = {**asdict(found), "path": str(found.path)}
     elsewhere = "set TMPDIR to another folder" if name == "temporary" else "name another by --out"
     if found.trouble:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xrano.threads import usable_cores
+
 _NO_LIMIT = 1 << 60
 """Control groups write a number near 2**63 where there is none."""
 
@@ -56,9 +58,8 @@ def processor(root: Path = Path("/")) -> Processor:
         root: above ``proc`` and ``sys``.
     """
     cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     quotas = [quota for folder in _groups(root, "cpu") if (quota := _quota(folder)) is not None]
-    return Processor(cores, usable, min(quotas, default=None))
+    return Processor(cores, usable_cores(), min(quotas, default=None))
 
 
 def memory(root: Path = Path("/")) -> Memory | None:

@@ -5,30 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from xrano.data.tables import write_table
 from xrano.experiments.layer_sweep import PARTS
 from xrano.viz.figure_files import save_figure
 from xrano.viz.layer_figure import LayerPoint, layer_figure
 
+_WORDS = ("method", "layer", "cells")
+
+LAYER_NUMBERS = ("cell_mm", "lift", "low", "high", "reference_lift")
+"""Columns of numbers of ``layers_summary.csv`` that are drawn."""
+
 
 def write_layers(rows: pd.DataFrame, summary: pd.DataFrame, out: Path) -> list[Path]:
     """Write ``layers.csv``, ``layers_summary.csv`` and ``layers.png``; the files."""
     write_table(out / "layers.csv", rows)
     write_table(out / "layers_summary.csv", summary)
+    written = [out / "layers.csv", out / "layers_summary.csv"]
+    figure = held_out_figure(summary)
+    if figure is not None:
+        save_figure(figure, out / "layers.png", dpi=200)
+        written.append(out / "layers.png")
+    return written
+
+
+def held_out_figure(summary: pd.DataFrame) -> Figure | None:
+    """The lift of every layer on held-out pairs; ``None`` if there is no such pair."""
     held = summary[summary["part"] == PARTS[1]]
-    names = ("method", "layer", "cells", "cell_mm", "lift", "low", "high", "reference_lift")
+    if held.empty:
+        return None
+    names = (*_WORDS, *LAYER_NUMBERS)
     points = [
         LayerPoint(**{name: row[name] for name in names}, chosen=bool(row["chosen"]))
         for row in held.to_dict("records")
     ]
-    written = [out / "layers.csv", out / "layers_summary.csv"]
-    if points:
-        first = held.iloc[0]
-        title = f"{first['n_pairs']} held-out pairs of {first['n_patients']} patients"
-        save_figure(layer_figure(points, title=title), out / "layers.png", dpi=200)
-        written.append(out / "layers.png")
-    return written
+    first = held.iloc[0]
+    title = f"{first['n_pairs']} held-out pairs of {first['n_patients']} patients"
+    return layer_figure(points, title=title)
 
 
 def layers_text(summary: pd.DataFrame) -> str:

@@ -13,8 +13,7 @@ from xrano.channels import Timepoint
 from xrano.data.label_schemes import WHOLE, has_region, region_mask
 from xrano.data.pair_volumes import PairVolumes
 from xrano.explain import Explanation
-from xrano.geometry import Grid
-from xrano.types import Mask, Volume
+from xrano.types import Mask
 from xrano.viz.figure_files import save_figure
 from xrano.viz.panel import case_panel
 from xrano.viz.panel_case import PanelCase
@@ -62,51 +61,33 @@ def explanation_panel(
 
 
 def explained_case(explanation: Explanation, region: str = "core") -> PanelCase:
-    """The scans, masks and answers of an explanation, on the store's grid."""
-    pair = explanation.pair
-    region, prior_mask, current_mask = outlines(pair, region)
-    return panel_case(
-        explanation,
-        pair.grid,
-        {name: pair.volume(Timepoint.PRIOR, name) for name in pair.layout.sequences},
-        {name: pair.volume(Timepoint.CURRENT, name) for name in pair.layout.sequences},
-        pair.brain,
-        (prior_mask, current_mask),
-        region,
-    )
+    """The scans, masks and answers of an explanation, on the store's grid; nothing is copied."""
+    return pair_case(explanation.pair, explanation.predicted, explanation.probabilities, region)
 
 
-def panel_case(
-    explanation: Explanation,
-    grid: Grid,
-    prior: Mapping[str, Volume],
-    current: Mapping[str, Volume],
-    brain: Mask,
-    masks: tuple[Mask | None, Mask | None],
-    region: str,
-    *,
-    where: str = "",
-    brought: str = "",
+def pair_case(
+    pair: PairVolumes, predicted: str, probabilities: Mapping[str, float], region: str = "core"
 ) -> PanelCase:
-    """The case of an explanation, its arrays on any one grid.
-
-    ``where`` ends the title; ``brought`` is what became of the prior scan, after its session.
-    """
-    pair = explanation.pair
+    """The scans and masks of a pair beside what was answered, on the store's grid."""
+    region, prior_mask, current_mask = outlines(pair, region)
+    prior, current = (
+        {name: pair.volume(timepoint, name) for name in pair.layout.sequences}
+        for timepoint in Timepoint
+    )
     return PanelCase(
-        grid=grid,
+        grid=pair.grid,
         prior=prior,
         current=current,
-        brain=brain,
-        prior_mask=masks[0],
-        current_mask=masks[1],
-        pair_id=pair.pair_id + where,
+        brain=pair.brain,
+        prior_mask=prior_mask,
+        current_mask=current_mask,
+        pair_id=pair.pair_id,
         patient_id=pair.patient_id,
-        prior_session=pair.prior_session + brought,
+        prior_session=pair.prior_session,
         current_session=pair.current_session,
         response=pair.response,
-        predicted=explanation.predicted,
-        probabilities=explanation.probabilities,
+        predicted=predicted,
+        probabilities=probabilities,
         region=region,
     )
 

@@ -21,16 +21,20 @@ from xrano.evaluation.predictions import read_predictions
 from xrano.experiments.audit.audit_figures import write_figures
 from xrano.experiments.audit.audit_files import read_audit
 from xrano.experiments.audit.audit_result import AuditResult
-from xrano.experiments.layer_sweep import PARTS
+from xrano.experiments.layer_files import LAYER_NUMBERS, held_out_figure
+from xrano.experiments.study.study_figures import WITHOUT_NETWORK, forest_row
 from xrano.scoring.table_files import read_frame
 from xrano.scoring.tables import read_table
 from xrano.tasks import RESPONSE, TASKS
 from xrano.text_files import read_json
 from xrano.training.run import Run
 from xrano.viz.forest_figure import ForestRow, forest_figure
-from xrano.viz.layer_figure import LayerPoint, layer_figure
 from xrano.viz.overlap_figure import primary_figure
-from xrano.viz.reliability_figure import ReliabilityBin, reliability_figure
+from xrano.viz.reliability_figure import (
+    ReliabilityBin,
+    calibration_figure,
+    reliability_figure,
+)
 
 
 def overlap_of(scores: Path) -> Figure:
@@ -73,24 +77,14 @@ def layers_of(folder: Path) -> Figure:
     Raises:
         ManifestError: if its summary is missing, or holds no held-out pair.
     """
-    numbers = ("cell_mm", "lift", "low", "high", "reference_lift")
+    path = folder / "layers_summary.csv"
     table = read_frame(
-        folder / "layers_summary.csv",
-        numbers=numbers,
-        counts=("n_pairs", "n_patients"),
-        flags=("chosen",),
+        path, numbers=LAYER_NUMBERS, counts=("n_pairs", "n_patients"), flags=("chosen",)
     )
-    held = table[table["part"] == PARTS[1]]
-    if held.empty:
-        raise ManifestError(f"{folder / 'layers_summary.csv'} has no held-out pair")
-    words = ("method", "layer", "cells")
-    points = [
-        LayerPoint(**{name: row[name] for name in (*words, *numbers)}, chosen=bool(row["chosen"]))
-        for row in held.to_dict("records")
-    ]
-    first = held.iloc[0]
-    title = f"{first['n_pairs']} held-out pairs of {first['n_patients']} patients"
-    return layer_figure(points, title=title)
+    figure = held_out_figure(table)
+    if figure is None:
+        raise ManifestError(f"{path} has no held-out pair")
+    return figure
 
 
 def study_of(folder: Path) -> dict[str, Figure]:
@@ -107,7 +101,13 @@ def study_of(folder: Path) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     for task in TASKS.values():
         own = [
-            _forest_row({str(key): value for key, value in row.items()}, evaluations[row["name"]])
+            forest_row(
+                str(row["name"]),
+                evaluations[row["name"]],
+                str(row["approach"]) if row["kind"] == "arm" else WITHOUT_NETWORK,
+                str(row["verdict"]),
+                is_reference=row["kind"] != "arm",
+            )
             for row in rows
             if tuple(evaluations[row["name"]]["classes"]) == task.classes
         ]
@@ -120,12 +120,7 @@ def study_of(folder: Path) -> dict[str, Figure]:
     base = next((row["name"] for row in rows if row["kind"] == "arm"), "")
     calibration = evaluations[base]["calibration"] if base else None
     if calibration:
-        found["study_reliability"] = reliability_figure(
-            [ReliabilityBin(**item) for item in calibration["reliability"]],
-            title=str(base),
-            error=calibration["ece"],
-            error_if_calibrated=calibration["ece_if_calibrated"],
-        )
+        found["study_reliability"] = calibration_figure(calibration, title=str(base))
     return found
 
 
@@ -146,26 +141,6 @@ def write_audit_figures(folder: Path, out: Path, suffix: str = ".png") -> list[P
         probes=pd.DataFrame(),
     )
     return write_figures(result, out, suffix)
-
-
-def _forest_row(row: dict[str, Any], found: dict[str, Any]) -> ForestRow:
-    value, low, high = (
-        np.nan if number is None else float(number) for number in found["balanced_accuracy"]
-    )
-    reference = row["kind"] != "arm"
-    folds = [one["balanced_accuracy"] for one in (found["folds"] or {"each": []})["each"]]
-    return ForestRow(
-        str(row["name"]),
-        "without a network" if reference else str(row["approach"]),
-        value,
-        low,
-        high,
-        int(found["n_pairs"]),
-        seeds=() if reference else tuple(found["seeds"].values()),
-        folds=tuple(fold for fold in folds if fold is not None),
-        verdict=str(row["verdict"]),
-        is_reference=reference,
-    )
 
 
 def _by_approach(rows: list[ForestRow]) -> list[ForestRow]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xrano.channels import Timepoint
 from xrano.data.volumes import read_scan
-from xrano.experiments.panels import PanelFiles, outlines, panel_case
+from xrano.experiments.panels import PanelFiles, explained_case
 from xrano.experiments.scan_place import ScanPlace
 from xrano.explain import Explanation
 from xrano.geometry import inverse, moved_by
@@ -69,17 +69,16 @@ def scan_case(
     def mask(array: Mask | None) -> Mask | None:
         return None if array is None else brought(array, 0)
 
-    region, *masks = outlines(pair, region)
-    name = place.sequence
-    case = panel_case(
-        explanation,
-        scan.grid,
-        {name: brought(pair.volume(Timepoint.PRIOR, name))},
-        {name: (scan.data - np.float32(place.mean)) / np.float32(place.sd)},
-        brought(pair.brain, 0),
-        (mask(masks[0]), mask(masks[1])),
-        region,
-        where=f", on the {name} of the current scan",
-        brought=" (brain, brought to this scan)",
+    name, on_store = place.sequence, explained_case(explanation, region)
+    case = replace(
+        on_store,
+        grid=scan.grid,
+        prior={name: brought(on_store.prior[name])},
+        current={name: (scan.data - np.float32(place.mean)) / np.float32(place.sd)},
+        brain=brought(pair.brain, 0),
+        prior_mask=mask(on_store.prior_mask),
+        current_mask=mask(on_store.current_mask),
+        pair_id=f"{pair.pair_id}, on the {name} of the current scan",
+        prior_session=f"{pair.prior_session} (brain, brought to this scan)",
     )
     return case, [place.to_scan_world(attribution) for attribution in explanation.maps]

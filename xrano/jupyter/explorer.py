@@ -10,13 +10,14 @@ import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from xrano.attribution.methods import AttributionSettings, MethodRequest
 from xrano.errors import CheckpointError, ConfigError, UnknownNameError, XranoError
+from xrano.experiments.panels import explained_case
 from xrano.explain import Explanation
 from xrano.jupyter import html
 from xrano.jupyter.answers import Answers
 from xrano.jupyter.controls import UNRATED, Controls
 from xrano.jupyter.opened_run import Explored
 from xrano.jupyter.overlap import overlap_html
-from xrano.jupyter.picture import case_of, choose_slices, draw_picture
+from xrano.jupyter.picture import draw_picture, slices_of
 from xrano.training.run import Run
 from xrano.viz.names import method_name
 from xrano.viz.slice_choice import SliceChoice
@@ -103,8 +104,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         explanation = self._answers.explained(
             chosen.pair.value, chosen.method.value, chosen.target.value
         )
-        look, case = chosen.look, case_of(explanation)
-        choices = choose_slices(case, explanation.maps, look)
+        look, case = chosen.look, explained_case(explanation)
+        choices = slices_of(case, explanation.maps, look)
         figure = draw_picture(case, explanation.maps, look, choices)
         chosen.follow(choices)
         self._explanation = explanation

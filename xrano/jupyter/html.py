@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from matplotlib.figure import Figure
+
+from xrano.viz.figure_files import png_bytes
 
 REPR_BYTES = 100_000
 """The picture in a repr is at most this large; in base64 a third more."""
@@ -20,15 +21,7 @@ NOTE = "Research software, not a medical device."
 
 def png_of(figure: Figure, *, limit: float = math.inf) -> bytes:
     """A figure as PNG, with fewer pixels where it would be larger than ``limit`` bytes."""
-    for dpi in _DPI:
-        buffer = io.BytesIO()
-        figure.savefig(
-            buffer, format="png", dpi=dpi, facecolor=figure.get_facecolor(),
-            metadata={"Software": None},
-        )  # fmt: skip
-        if buffer.tell() <= limit:
-            break
-    return buffer.getvalue()
+    return png_bytes(figure, *_DPI, limit=limit)
 
 
 def image(png: bytes, alternative: str) -> str:

@@ -7,22 +7,12 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from xrano.channels import Timepoint
-from xrano.experiments.panels import outlines, panel_case
-from xrano.explain import Explanation
-from xrano.maps import AttributionMap, Rectification
-from xrano.resampling import Outside, resample
-from xrano.scoring.rows import default_rectification
-from xrano.types import Volume
-from xrano.viz.panel import case_panel
+from xrano.maps import AttributionMap
+from xrano.viz.panel import case_panel, choose_slices
 from xrano.viz.panel_case import PanelCase
-from xrano.viz.slice_choice import (
-    SliceChoice,
-    slice_at_centre,
-    slice_by_change,
-    slice_by_peak,
-    slice_by_tumour,
-)
+from xrano.viz.panel_cells import prepare_scans
+from xrano.viz.panel_maps import MapStyle, read_maps
+from xrano.viz.slice_choice import SliceBy, SliceChoice
 from xrano.viz.slices import Convention, Plane
 
 SLICE_CHOICES = ("tumour", "peak", "change", "centre", "mm")
@@ -48,25 +38,20 @@ class Look:
     convention: str = Convention.RADIOLOGICAL
 
 
-def case_of(explanation: Explanation) -> PanelCase:
-    """What a panel shows of an explanation; no array is copied."""
-    pair = explanation.pair
-    region, *masks = outlines(pair, "core")
-    prior, current = (
-        {name: pair.volume(timepoint, name) for name in pair.layout.sequences}
-        for timepoint in Timepoint
-    )
-    return panel_case(
-        explanation, pair.grid, prior, current, pair.brain, (masks[0], masks[1]), region
-    )
-
-
-def choose_slices(
+def slices_of(
     case: PanelCase, maps: Sequence[AttributionMap], look: Look
 ) -> dict[Plane, SliceChoice]:
     """Where each plane of a look cuts; one without a position in mm goes through the tumour."""
-    shown = _shown(case, maps[0], look) if look.slice_by == "peak" and maps else None
-    return {plane: _choose(case, shown, plane, look) for plane in look.planes}
+    style = MapStyle(look.rectification or None)
+    read = read_maps(case, maps[:1], style) if look.slice_by == SliceBy.PEAK else []
+    scans = prepare_scans(case, look.background, style.percentile)
+    found = {}
+    for plane in look.planes:
+        by: str | dict[str, float] = look.slice_by
+        if by == "mm":
+            by = {str(plane): look.mm[plane]} if plane in look.mm else SliceBy.TUMOUR
+        ((_, found[plane]),) = choose_slices(case, scans, read, by, (plane,), 1)
+    return found
 
 
 def draw_picture(
@@ -75,7 +60,7 @@ def draw_picture(
     look: Look,
     choices: Mapping[Plane, SliceChoice],
 ) -> Figure:
-    """The panel, cut where :func:`choose_slices` says. Raises as ``case_panel``."""
+    """The panel, cut where :func:`slices_of` says. Raises as ``case_panel``."""
     figure = case_panel(
         case,
         maps,
@@ -90,30 +75,6 @@ def draw_picture(
     if look.opacity < 1:
         _fade(figure, look.opacity)
     return figure
-
-
-def _choose(case: PanelCase, shown: Volume | None, plane: Plane, look: Look) -> SliceChoice:
-    grid, brain = case.grid, case.brain
-    if look.slice_by == "mm" and plane in look.mm:
-        return SliceChoice(float(look.mm[plane]), "as asked for")
-    if look.slice_by == "peak" and shown is not None:
-        return slice_by_peak(shown, grid, plane, brain=brain)
-    if look.slice_by == "change":
-        name = case.background(look.background)
-        return slice_by_change(case.prior[name], case.current[name], grid, plane, brain=brain)
-    if look.slice_by == "centre":
-        return slice_at_centre(brain, grid, plane)
-    return slice_by_tumour([case.prior_mask, case.current_mask], grid, plane, brain=brain)
-
-
-def _shown(case: PanelCase, attribution: AttributionMap, look: Look) -> Volume:
-    """One volume on the grid of the scans, as the panel draws it with both visits together."""
-    rectification = look.rectification or default_rectification(attribution)
-    volume = attribution.reduced(Rectification(rectification))
-    if attribution.grid.matches(case.grid):
-        return volume
-    outside: Outside = "edge" if attribution.coarse else "zero"
-    return resample(volume, attribution.grid, case.grid, outside=outside)
 
 
 def _fade(figure: Figure, opacity: float) -> None:

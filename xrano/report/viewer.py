@@ -118,15 +118,6 @@ class ViewerContent:
     start_words: str
     notes: tuple[str, ...]
 
-    @property
-    def page_bytes(self) -> int:
-        """What the volumes take in a page."""
-        volumes = [*self.scans.values(), *self.masks.values(), self.blank, self.brain]
-        volumes += [
-            part for method in self.methods for one in method.maps for part in one.parts.values()
-        ]
-        return sum(base64_size(len(volume)) for volume in volumes)
-
 
 def base64_size(size: int) -> int:
     """Characters of so many bytes in base64.

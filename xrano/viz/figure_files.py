@@ -6,6 +6,8 @@ type; nothing in a file says when it was made.
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,16 +65,33 @@ def save_figure(
         raise UnknownNameError("figure format", suffix, _METADATA)
     pixels = dpi or max(DPI if width is None else PRINT_DPI, round(figure.dpi))
     with matplotlib.rc_context(dict(_AS_TEXT)), _printed_at(figure, width):
-        write_atomically(
-            Path(path),
-            lambda temporary: figure.savefig(
-                temporary,
-                dpi=pixels,
-                format=suffix[1:],
-                facecolor=figure.get_facecolor(),
-                metadata=dict(_METADATA[suffix]),
-            ),
-        )
+        write_atomically(Path(path), lambda temporary: _write(figure, temporary, suffix, pixels))
+
+
+def png_bytes(figure: Figure, *dpi: int, limit: float = math.inf) -> bytes:
+    """A figure as the content of a PNG file, for a page or a notebook.
+
+    Args:
+        figure: the figure; it is left as it was.
+        *dpi: pixels an inch; of several the first whose picture is within the limit, else the last.
+        limit: bytes.
+    """
+    for pixels in dpi:
+        content = io.BytesIO()
+        _write(figure, content, ".png", pixels)
+        if content.tell() <= limit:
+            break
+    return content.getvalue()
+
+
+def _write(figure: Figure, into: Path | io.BytesIO, suffix: str, dpi: int) -> None:
+    figure.savefig(
+        into,
+        dpi=dpi,
+        format=suffix[1:],
+        facecolor=figure.get_facecolor(),
+        metadata=dict(_METADATA[suffix]),
+    )
 
 
 def width_inches(width: str | float) -> float:

@@ -5,8 +5,9 @@ On the diagonal a network is right as often as it says; below it is overconfiden
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -78,6 +79,25 @@ def reliability_figure(
         _write_corner(above, "\n".join(word for word in words if word))
         figure.text(left, 0.945, title, fontsize=_SIZE + 1, fontweight="bold")
     return figure
+
+
+def calibration_figure(calibration: Mapping[str, Any], *, title: str = "") -> Figure:
+    """The same from what an evaluation says of a network's calibration.
+
+    Args:
+        calibration: ``calibration`` of one entry of ``evaluation.json`` or ``study.json``:
+            ``reliability`` (the bins), ``ece``, ``ece_if_calibrated``.
+        title: name of the arm.
+
+    Raises:
+        ManifestError: if there is no bin.
+    """
+    return reliability_figure(
+        [ReliabilityBin(**item) for item in calibration["reliability"]],
+        title=title,
+        error=calibration["ece"],
+        error_if_calibrated=calibration["ece_if_calibrated"],
+    )
 
 
 def error_text(error: float | None, if_calibrated: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from xrano.channels import Timepoint
 from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.errors import CheckpointError
 from xrano.evaluation.calibration import probabilities
 from xrano.evaluation.predictions import logit_columns
-from xrano.experiments.panels import outlines
+from xrano.experiments.panels import pair_case
 from xrano.experiments.report.case_maps import saved_maps
 from xrano.experiments.report.case_scores import case_scores
 from xrano.experiments.report.case_viewer import viewer_content
@@ -25,6 +23,7 @@ from xrano.maps import AttributionMap
 from xrano.report.case_page import CaseContent
 from xrano.report.viewer import base64_size, niivue_base64
 from xrano.training.run import Run
+from xrano.viz.figure_files import png_bytes
 from xrano.viz.panel import case_panel
 from xrano.viz.panel_case import PanelCase
 
@@ -75,7 +74,7 @@ def case_content(
     pair = load_pair(run.store, row, run.layout)
     maps, map_notes = saved_maps(map_paths, pair_id, run.task.classes)
     predicted, shares = _answers(run, pair_id, maps)
-    case = _panel_case(pair, predicted, shares, region)
+    case = pair_case(pair, predicted or "–", shares, region)
     panel = _panel(case, maps, background=background, rectification=rectification)
     pictures = [panel, *([timeline] if timeline else [])]
     taken = len(niivue_base64()) + sum(base64_size(len(picture)) for picture in pictures)
@@ -133,51 +132,8 @@ def _answers(
     return classes[int(shares.argmax())], named
 
 
-def _panel_case(
-    pair: PairVolumes, predicted: str, shares: Mapping[str, float], region: str
-) -> PanelCase:
-    region, prior_mask, current_mask = outlines(pair, region)
-    scans = {
-        timepoint: {name: pair.volume(timepoint, name) for name in pair.layout.sequences}
-        for timepoint in Timepoint
-    }
-    return PanelCase(
-        grid=pair.grid,
-        prior=scans[Timepoint.PRIOR],
-        current=scans[Timepoint.CURRENT],
-        brain=pair.brain,
-        prior_mask=prior_mask,
-        current_mask=current_mask,
-        pair_id=pair.pair_id,
-        patient_id=pair.patient_id,
-        prior_session=pair.prior_session,
-        current_session=pair.current_session,
-        response=pair.response,
-        predicted=predicted or "–",
-        probabilities=shares,
-        region=region,
-    )
-
-
 def _panel(case: PanelCase, maps: Sequence[AttributionMap], **options: Any) -> bytes:
-    figure = case_panel(case, maps, **options)
-    for dpi in PANEL_DPI:
-        picture = _png(figure, dpi)
-        if len(picture) <= PANEL_BYTES:
-            break
-    return picture
-
-
-def _png(figure: Figure, dpi: int) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(
-        content,
-        dpi=dpi,
-        format="png",
-        facecolor=figure.get_facecolor(),
-        metadata={"Software": None},
-    )
-    return content.getvalue()
+    return png_bytes(case_panel(case, maps, **options), *PANEL_DPI, limit=PANEL_BYTES)
 
 
 def _notes(

@@ -12,7 +12,6 @@ import pandas as pd
 from xrano.atomic_files import write_text
 from xrano.data.preparation.jobs import Outcome, attempt, run_jobs, worker_count
 from xrano.experiments.report.case_content import case_content
-from xrano.experiments.report.cohort_figures import png_bytes
 from xrano.experiments.report.gathered import Gathered
 from xrano.experiments.report.read_once import read_once
 from xrano.experiments.timeline import patient_timeline
@@ -20,6 +19,7 @@ from xrano.progress import Progress, quiet
 from xrano.report.case_page import case_page
 from xrano.scoring.tables import TABLES
 from xrano.training.run import Run
+from xrano.viz.figure_files import png_bytes
 from xrano.viz.timeline_figure import timeline_figure
 
 MOST_JOBS = 4
@@ -70,7 +70,7 @@ class PatientPages:
 
     def _timeline(self, _nothing: None) -> bytes:
         timeline = patient_timeline(self.run, self.patient_id, self.shares)
-        return png_bytes(timeline_figure(timeline), dpi=100)
+        return png_bytes(timeline_figure(timeline), 100)
 
     def _href(self, pair_id: str) -> str:
         return quote(self.paths[pair_id].name)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Drawing
 
 from xrano.errors import XranoError
 from xrano.evaluation.text import LABELS
@@ -21,28 +19,16 @@ from xrano.report.tables import Figure
 from xrano.scoring.summary import ALL
 from xrano.training.run import Run
 from xrano.viz.atlas_figure import atlas_figure
+from xrano.viz.figure_files import png_bytes
 from xrano.viz.forest_figure import ForestRow, forest_figure
 from xrano.viz.names import method_name
 from xrano.viz.overlap_figure import is_reference, primary_figure
-from xrano.viz.reliability_figure import ReliabilityBin, reliability_figure
+from xrano.viz.reliability_figure import calibration_figure
 
 _BESIDE = ("change", "enhancement")
 """References drawn beside the network's methods; the others stand in the table."""
 
 _DPI = 130
-
-
-def png_bytes(drawing: Drawing, *, dpi: int = _DPI) -> bytes:
-    """A figure as PNG; equal figures give equal bytes."""
-    found = io.BytesIO()
-    drawing.savefig(
-        found,
-        dpi=dpi,
-        format="png",
-        facecolor=drawing.get_facecolor(),
-        metadata={"Software": None},
-    )
-    return found.getvalue()
 
 
 def overlap_picture(summary: pd.DataFrame) -> Figure | None:
@@ -59,7 +45,7 @@ def overlap_picture(summary: pd.DataFrame) -> Figure | None:
     )
     return Figure(
         "overlap",
-        png_bytes(primary_figure(shown)),
+        png_bytes(primary_figure(shown), _DPI),
         "Lift over chance and gain over untrained networks of every method, by response. Over all "
         f"responses, in bits: {told or 'nothing defined'}.",
         "How much more relevance lies in the tumour core than chance would put there (left), and "
@@ -86,7 +72,7 @@ def atlas_picture(run: Run, sources: Sources, progress: Progress = quiet) -> Fig
     notes = " ".join(atlas.notes)
     return Figure(
         "atlas",
-        png_bytes(atlas_figure(atlas)),
+        png_bytes(atlas_figure(atlas), _DPI),
         "Mean attribution map of each response class, a row a method, over "
         f"{atlas.background_name}, with the mean outline of the tumour: {told}.",
         "Where the maps lie on average, by response: each map over its mean in the brain, averaged "
@@ -109,7 +95,7 @@ def reference_figure(found: Mapping[str, Mapping[str, Any]]) -> Figure | None:
     drawing = forest_figure(rows, n_classes=n_classes, paper_line=False)
     return Figure(
         "references",
-        png_bytes(drawing, dpi=150),
+        png_bytes(drawing, 150),
         "Balanced accuracy with its interval of the network and of every reference; the numbers "
         "are those of the table below.",
         "The network (blue) and what needs none (grey), on the same pairs.",
@@ -122,19 +108,14 @@ def reliability_picture(network: Mapping[str, Any]) -> Figure | None:
     calibration = network.get("calibration")
     if not calibration or not calibration.get("reliability"):
         return None
-    drawing = reliability_figure(
-        [ReliabilityBin(**item) for item in calibration["reliability"]],
-        title="network",
-        error=calibration["ece"],
-        error_if_calibrated=calibration["ece_if_calibrated"],
-    )
+    drawing = calibration_figure(calibration, title="network")
     told = "; ".join(
         f"sure by {item['confidence']:.2f}, right {item['accuracy']:.2f} of {item['count']}"
         for item in calibration["reliability"]
     )
     return Figure(
         "reliability",
-        png_bytes(drawing, dpi=150),
+        png_bytes(drawing, 150),
         f"Share of right predictions against their probability: {told}.",
         "Is it as often right as it is sure? On the diagonal, yes; below it, it is too sure.",
     )

@@ -116,7 +116,7 @@ def gather(run: Run, sources: Sources) -> Gathered:
         predictions,
         judged,
         scored,
-        None if sources.audit.path is None else _audited(run, sources),
+        _audited(run, sources),
         faithfulness,
         cases,
         _exclusions(run),

@@ -77,7 +77,6 @@ def find_sources(
     Raises:
         ManifestError: if a folder that is named holds nothing of its kind, or another run's.
     """
-    files: dict[str, tuple[Path, ...]] = {}
     named = {"scores": scores, "faithfulness": faithfulness, "audit": audit}
     found = {kind: _find(run, kind, path) for kind, path in named.items()}
     place = maps if maps is not None else run.root.parent / FOLDERS["maps"]

@@ -11,7 +11,10 @@ from xrano.experiments.study.collect import StudyResult, base_arm
 from xrano.tasks import RESPONSE, TASKS
 from xrano.viz.figure_files import save_figure
 from xrano.viz.forest_figure import ForestRow, forest_figure
-from xrano.viz.reliability_figure import ReliabilityBin, reliability_figure
+from xrano.viz.reliability_figure import calibration_figure
+
+WITHOUT_NETWORK = "without a network"
+"""What references stand under."""
 
 
 def write_figures(result: StudyResult, out: Path) -> list[Path]:
@@ -27,12 +30,7 @@ def write_figures(result: StudyResult, out: Path) -> list[Path]:
     base = base_arm(result.arms)
     calibration = result.evaluations[base.name]["calibration"] if base is not None else None
     if base is not None and calibration:
-        figure = reliability_figure(
-            [ReliabilityBin(**item) for item in calibration["reliability"]],
-            title=base.name,
-            error=calibration["ece"],
-            error_if_calibrated=calibration["ece_if_calibrated"],
-        )
+        figure = calibration_figure(calibration, title=base.name)
         save_figure(figure, out / "reliability.png", dpi=200)
         written.append(out / "reliability.png")
     return written
@@ -48,10 +46,10 @@ def forest_rows(result: StudyResult, classes: tuple[str, ...]) -> list[ForestRow
     order = list(dict.fromkeys(approaches.values()))
     names.sort(key=lambda name: order.index(approaches[name]) if name in approaches else 99)
     return [
-        _row(
+        forest_row(
             name,
             result.evaluations[name],
-            approaches.get(name, "without a network"),
+            approaches.get(name, WITHOUT_NETWORK),
             # What a reference is better or worse than is the base arm: told in the table.
             verdicts.get(name, ""),
             is_reference=name not in approaches,
@@ -60,9 +58,10 @@ def forest_rows(result: StudyResult, classes: tuple[str, ...]) -> list[ForestRow
     ]
 
 
-def _row(
+def forest_row(
     name: str, found: dict[str, Any], approach: str, verdict: str, *, is_reference: bool
 ) -> ForestRow:
+    """A line of the plot from what an evaluation found."""
     value, low, high = (
         np.nan if number is None else float(number) for number in found["balanced_accuracy"]
     )
