@@ -30,6 +30,9 @@ _BESIDE = ("change", "enhancement")
 
 _DPI = 130
 
+ATLAS_PATIENTS = 5
+"""Patients of some response from which on the page shows mean maps."""
+
 
 def overlap_picture(summary: pd.DataFrame) -> Figure | None:
     """The primary analysis: the network's methods and the references that rival them."""
@@ -63,6 +66,11 @@ def atlas_picture(run: Run, sources: Sources, progress: Progress = quiet) -> Fig
     except XranoError as error:
         text = str(error).replace(str(sources.maps.path), sources.maps.path.name)
         return f"The class atlas cannot be drawn: {text}."
+    if max((one.n_patients for one in atlas.maps.values()), default=0) < ATLAS_PATIENTS:
+        return (
+            f"The class atlas is left out: a mean of fewer than {ATLAS_PATIENTS} patients a "
+            "response shows single patients. xrano figures draws it all the same."
+        )
     counts = {response: one.n_pairs for (_, response), one in atlas.maps.items()}
     told = ", ".join(
         f"{response} {counted(counts[response], 'pair')}"
