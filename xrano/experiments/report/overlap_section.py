@@ -124,7 +124,7 @@ def _matrix(summary: pd.DataFrame, name: str) -> Table:
     if name == "lift" and any(method.partition(":")[0] == "mask" for method in methods):
         notes.append(
             f"“{method_name('mask')}” is the tumour itself seen at the class activation map's "
-            "resolution: a ceiling for these maps, not a rival."
+            "resolution: what such cells could show, not a rival."
         )
     return Table(name, what, tuple(columns), tuple(rows), tuple(notes))
 
