@@ -22,7 +22,7 @@ from xrano.data.phantom import PhantomSettings, write_phantom
 from xrano.data.preparation.indexed import prepare_index
 from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
-from xrano.training.run import train_run
+from xrano.training.train_run import train_run
 
 METHODS = ("saliency", "gradcam", "ig:prior")
 

@@ -19,7 +19,7 @@ from xrano.evaluation.evaluate import evaluate_predictions
 from xrano.experiments.demo import demo_config
 from xrano.experiments.phantom_store import make_store
 from xrano.progress import quiet
-from xrano.training.run import train_run
+from xrano.training.train_run import train_run
 
 SEEDS = (2001, 2002, 2003, 2004, 2005)
 

@@ -66,6 +66,6 @@ def untrained_config(tiny_config: RunConfig) -> RunConfig:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory):
     """The run of ``tiny_config``. Not to be changed."""
-    from xrano.training.run import train_run
+    from xrano.training.train_run import train_run
 
     return train_run(tiny_config, tmp_path_factory.mktemp("runs") / "tiny", report=lambda *_: None)

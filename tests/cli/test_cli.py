@@ -438,7 +438,7 @@ def test_evaluate_prints_the_network_beside_its_references(tiny_run: Run, capsys
 
 
 def test_evaluate_refusals(untrained_config, tmp_path: Path, capsys: Capture):
-    from xrano.training.run import train_run
+    from xrano.training.train_run import train_run
 
     refused(capsys, "evaluate", tmp_path, words=(str(tmp_path), "config.yaml"))
     run = train_run(untrained_config, tmp_path / "run", report=lambda *_: None)
@@ -531,7 +531,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(
 def test_an_untrained_run_is_scored_from_the_command_line(
     untrained_config, tmp_path: Path, capsys: Capture
 ):
-    from xrano.training.run import train_run
+    from xrano.training.train_run import train_run
 
     run = train_run(untrained_config, tmp_path / "run", report=lambda *_: None)
     arguments = ["score", run.root, "--out", tmp_path / "s", "--methods", "gradcam", "--copies", 1]

@@ -20,7 +20,8 @@ from xrano.experiments.summary_files import write_summary
 from xrano.explain import Explainer
 from xrano.scoring.score_table import SCORE_COLUMNS, read_scores
 from xrano.training.random_copies import random_copy
-from xrano.training.run import Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import train_run
 
 SETTINGS = CohortSettings(
     methods=("saliency", "gradcam"), copies=2, attribution=AttributionSettings(n_steps=2)

@@ -13,7 +13,8 @@ from xrano.errors import ManifestError
 from xrano.experiments.dataset_references import dataset_references
 from xrano.experiments.explained_pairs import explainers_by_fold
 from xrano.experiments.pair_regions import OUTSIDE, REST, pair_regions
-from xrano.training.run import Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import train_run
 
 METHODS = ("gradient_shap", "ig:training_mean", "ig:another", "saliency")
 

@@ -36,7 +36,8 @@ from xrano.faithfulness.catalogue import FAITHFULNESS
 from xrano.geometry import dilate_mm
 from xrano.models.classifier import ResponseClassifier
 from xrano.training.config import RunConfig
-from xrano.training.run import Run, open_run, train_run
+from xrano.training.run import Run, open_run
+from xrano.training.train_run import train_run
 
 LIGHT = FaithfulnessSettings(
     methods=("saliency", "gradcam"),

@@ -18,7 +18,8 @@ from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.evaluated_run import evaluate_run
 from xrano.experiments.explained_pairs import clinical_of, explain_pairs
 from xrano.explain import Explainer
-from xrano.training.run import Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import train_run
 
 METHODS = ("saliency", "gradcam", "ig:prior")
 SETTINGS = AttributionSettings(n_steps=2)

@@ -25,7 +25,8 @@ from xrano.metrics.thresholds import threshold_dice, tune_threshold
 from xrano.scoring.rows import default_rectification, relevance_on, see_map
 from xrano.scoring.tables import TABLES, read_table
 from xrano.scoring.tuned_dice import DICE_TUNED
-from xrano.training.run import Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import train_run
 
 METHODS = ("saliency", "gradcam")
 SETTINGS = CohortSettings(

@@ -18,7 +18,8 @@ import xrano
 from xrano.errors import ConfigError, UnknownNameError
 from xrano.explain import Explainer
 from xrano.jupyter.opened_run import OpenRun
-from xrano.training.run import Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import train_run
 from xrano.viz.slices import aligned_grid
 
 

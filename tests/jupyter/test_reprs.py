@@ -20,7 +20,7 @@ from xrano.jupyter import html, map_html
 from xrano.jupyter.opened_run import Explored, OpenRun
 from xrano.map_files import save_map
 from xrano.maps import AttributionMap
-from xrano.training.run import train_run
+from xrano.training.train_run import train_run
 
 LIMIT = 200_000
 HOSTILE = "<script>alert('x')</script>&\"ü\""

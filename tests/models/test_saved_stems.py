@@ -16,7 +16,7 @@ from xrano.models.stems import STEMS
 from xrano.training.checkpoint import load_model, save_weights
 from xrano.training.config import ModelConfig, RunConfig
 from xrano.training.config_file import dump_config, load_config
-from xrano.training.run import check_names
+from xrano.training.train_run import check_names
 
 LAYOUT = ChannelLayout(("T1", "FLAIR"))
 INPUTS = torch.randn(1, 4, 17, 20, 18, generator=torch.Generator().manual_seed(0))

@@ -99,7 +99,7 @@ def test_without_maps_the_page_says_how_to_make_them(tiny_run, pair):
 
 
 def test_an_untrained_run_has_no_prediction_but_a_page(untrained_config, tmp_path):
-    from xrano.training.run import train_run
+    from xrano.training.train_run import train_run
 
     run = train_run(untrained_config, tmp_path / "run", report=lambda *_: None)
     pair_id = run.pairs()["pair_id"].iloc[0]
@@ -110,7 +110,7 @@ def test_an_untrained_run_has_no_prediction_but_a_page(untrained_config, tmp_pat
 
 
 def test_logits_of_a_sidecar_stand_in_for_a_prediction(untrained_config, tmp_path):
-    from xrano.training.run import train_run
+    from xrano.training.train_run import train_run
 
     run = train_run(untrained_config, tmp_path / "run", report=lambda *_: None)
     pair = load_pair(run.store, run.pairs().iloc[0].to_dict(), run.layout)

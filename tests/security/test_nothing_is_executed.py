@@ -20,7 +20,7 @@ from xrano.models.weight_files import read_weights
 from xrano.training.checkpoint import load_model, load_resume
 from xrano.training.config import RunConfig
 from xrano.training.config_file import load_config
-from xrano.training.run import train_run
+from xrano.training.train_run import train_run
 
 _EVENTS = ("pickle.find_class", "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn")
 _seen: list[str] | None = None

@@ -22,7 +22,8 @@ from xrano.data.store import Store
 from xrano.errors import ConfigError, ManifestError, SplitError
 from xrano.training.config import RunConfig
 from xrano.training.fold_data import confidences, fold_data
-from xrano.training.run import rated, run_pairs, train_run
+from xrano.training.run import rated, run_pairs
+from xrano.training.train_run import train_run
 
 
 def quiet(*_: object) -> None:
@@ -150,7 +151,7 @@ def test_equal_cases_leave_out_pairs_that_lack_another_sequence(phantom_store, t
 def test_no_pair_at_all_is_told_before_the_folder_is_claimed(
     tiny_config, phantom_store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("xrano.training.run.rated", lambda pairs: pairs.head(0))
+    monkeypatch.setattr("xrano.training.train_run.rated", lambda pairs: pairs.head(0))
     with pytest.raises(ManifestError, match="no rated pair with CT1, FLAIR in both scans"):
         train_run(tiny_config, tmp_path / "run", report=quiet)
     assert not (tmp_path / "run").exists()

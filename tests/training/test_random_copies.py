@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 from xrano.data.dataset import PairDataset
 from xrano.models.factory import create_model
 from xrano.training.random_copies import estimate_statistics, random_copy
-from xrano.training.run import Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import train_run
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -31,8 +31,9 @@ from xrano.models.factory import create_model
 from xrano.rano import RESPONSES
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
 from xrano.training.config_file import dump_config, load_config
-from xrano.training.run import Run, open_run, train_run
+from xrano.training.run import Run, open_run
 from xrano.training.schedule import cosine_rate as learning_rate
+from xrano.training.train_run import train_run
 
 RESULTS = ("model.safetensors", "metrics.jsonl", "fold.json")
 

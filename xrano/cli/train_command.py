@@ -66,7 +66,7 @@ def run(
     from xrano.cli.terminal import EpochBar
     from xrano.progress import minutes
     from xrano.training.plan import describe_plan
-    from xrano.training.run import train_run
+    from xrano.training.train_run import train_run
 
     if training.epochs:
         print(describe_plan(config, minutes))

@@ -19,7 +19,8 @@ from xrano.rano import RESPONSES
 from xrano.scoring.summary_text import format_primary
 from xrano.training.config import RunConfig
 from xrano.training.config_file import config_from, preset
-from xrano.training.run import FoldReport, Run, train_run
+from xrano.training.run import Run
+from xrano.training.train_run import FoldReport, train_run
 
 PANEL_METHODS = ("saliency", "gradcam", "ig:prior")
 

@@ -21,11 +21,7 @@ from xrano.training.loop import train_fold
 from xrano.training.network import load_network
 from xrano.training.prediction import predict_all, prediction_table
 from xrano.training.pretraining.pretrain import pretrain
-
-
-def fold_folder(root: Path, fold: int) -> Path:
-    """Where a run keeps a fold."""
-    return root / f"fold-{fold}"
+from xrano.training.run import fold_folder
 
 
 def train_one_fold(

@@ -10,8 +10,9 @@ import torch
 from xrano.channels import ChannelLayout
 from xrano.data.store import open_store
 from xrano.training.config import RunConfig
-from xrano.training.run import check_names, rated, run_pairs
+from xrano.training.run import rated, run_pairs
 from xrano.training.step_time import estimate_epoch_seconds
+from xrano.training.train_run import check_names
 
 
 def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:

@@ -16,7 +16,8 @@ from xrano.errors import ConfigError, ManifestError
 from xrano.experiments.report.sources import find_sources
 from xrano.experiments.summary_files import write_summary
 from xrano.scoring.score_table import read_scores, write_scores
-from xrano.training.run import Run, open_run, train_run
+from xrano.training.run import Run, open_run
+from xrano.training.train_run import train_run
 
 
 def test_a_run_alone_says_what_is_missing_and_how_to_make_it(own_copy: Path, own_run: Run):

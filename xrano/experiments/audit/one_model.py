@@ -36,7 +36,8 @@ from xrano.text_files import read_json
 from xrano.training.config import RunConfig
 from xrano.training.config_file import config_from, preset
 from xrano.training.prediction import predict_all, prediction_table
-from xrano.training.run import Run, rated, train_run
+from xrano.training.run import Run, rated
+from xrano.training.train_run import train_run
 
 BASE_PRESET = "demo"
 """What models are trained like, but for the audit's own settings."""

@@ -18,8 +18,7 @@ from xrano.experiments.study.units import Unit
 from xrano.progress import Progress, quiet
 from xrano.references.catalogue import reference_predictions
 from xrano.tasks import RESPONSE, TASKS, Task
-from xrano.training.one_fold import fold_folder
-from xrano.training.run import rated, read_predictions, run_pairs
+from xrano.training.run import fold_folder, rated, read_predictions, run_pairs
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from xrano.experiments.study.units import (
     require_folders,
 )
 from xrano.progress import Progress, quiet
-from xrano.training.run import check_names, rated, run_pairs
+from xrano.training.run import rated, run_pairs
+from xrano.training.train_run import check_names
 
 LEAK_CELLS = tuple(product(("patient", "timepoint"), ("inner", "test")))
 

@@ -16,8 +16,8 @@ from xrano.evaluation.classification import balanced_accuracy
 from xrano.experiments.study.units import Unit
 from xrano.progress import minutes
 from xrano.tasks import TASKS
-from xrano.training.one_fold import fold_folder
-from xrano.training.run import read_predictions, train_run
+from xrano.training.run import fold_folder, read_predictions
+from xrano.training.train_run import train_run
 
 FAILURE_COLUMNS = ("arm", "seed", "fold", "error")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from xrano.errors import ConfigError
 from xrano.experiments.study.arms import Arm
 from xrano.training.config import RunConfig
-from xrano.training.one_fold import fold_folder
+from xrano.training.run import fold_folder
 
 
 @dataclass(frozen=True)
