@@ -4,19 +4,14 @@ A header of 352 bytes can claim terabytes, and a compressed file can hold a thou
 size. So the claim is checked first: against the bytes that are there (a plain file holds exactly
 what its header says; deflate compresses 1032 times at best) and against a limit, which the
 environment variable ``XRANO_MAX_VOLUME_GB`` raises. Voxels are then read in pieces, to the end of
-the file, so that gzip's checksum is looked at too. Extensions of the header are skipped, never
-interpreted.
+the file, so that gzip's checksum is looked at too. Headers: :mod:`xrano.nifti_header`.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import os
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,13 +19,18 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from xrano.errors import ConfigError, VolumeError, XranoError
+from xrano.errors import ConfigError, VolumeError
+from xrano.nifti_header import (
+    header_block,
+    is_packed,
+    named_errors,
+    opened,
+    require_file,
+    unreadable,
+)
 
 LIMIT_VARIABLE = "XRANO_MAX_VOLUME_GB"
 """Environment variable: gigabytes (10⁹ bytes) that the voxels of one file may take."""
@@ -47,21 +47,6 @@ _LEAST_ITEM = 4
 """Bytes that a voxel takes at least: scans are held as float32."""
 
 _CHUNK = 1 << 22
-
-_KINDS = ((nib.Nifti1Image, 348), (nib.Nifti2Image, 540))
-
-BROKEN = (
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    OverflowError,
-    TypeError,
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-)
-"""What a broken file leads its readers into."""
 
 
 def volume_limit() -> int:
@@ -92,8 +77,8 @@ def open_checked(path: str | PathLike[str]) -> nib.Nifti1Image:
     """
     path = Path(path)
     with named_errors(path):
-        _require_file(path)
-        block, kind = _header_block(path)
+        require_file(path)
+        block, kind = header_block(path)
         # The flag of extensions is cleared: nibabel would read what they claim to be.
         image: nib.Nifti1Image = kind.from_stream(io.BytesIO(block + bytes(4)))
         _claim(path, image)
@@ -120,7 +105,7 @@ def read_voxels(path: str | PathLike[str], image: nib.Nifti1Image) -> NDArray[An
         if claim.dtype.kind not in "biuf":
             raise VolumeError(f"{path} holds {claim.dtype} voxels; real numbers are needed")
         content = np.empty(claim.stored, dtype=np.uint8)
-        with _opened(path) as stream:
+        with opened(path) as stream:
             _skip(stream, claim.offset)
             _fill(stream, content)
             if stream.read(1):
@@ -132,58 +117,6 @@ def read_voxels(path: str | PathLike[str], image: nib.Nifti1Image) -> NDArray[An
             values, np.asanyarray(stored.slope), np.asanyarray(stored.inter)
         )
         return np.asanyarray(scaled)
-
-
-def header_text(path: str | PathLike[str]) -> dict[str, str]:
-    """The free text that a header holds: who or what wrote it may have put a name there.
-
-    Args:
-        path: a NIfTI file.
-
-    Returns:
-        ``descrip``, ``aux_file``, ``db_name``, ``intent_name`` (NIfTI-2 has no ``db_name``) and
-        ``extensions``, the first megabyte of them as text; empty ones are left out.
-
-    Raises:
-        VolumeError: as :func:`open_checked`, as far as the header's own bytes tell.
-    """
-    path = Path(path)
-    with named_errors(path):
-        _require_file(path)
-        block, kind = _header_block(path)
-        header = kind.header_class(block, check=False)
-        fields = [name for name in TEXT_FIELDS if name in header.keys()]  # noqa: SIM118
-        found = {name: _text(header[name].item()) for name in fields}
-        offset = min(int(header["vox_offset"]), len(block) + (1 << 20))
-        with _opened(path) as stream:
-            content = stream.read(max(offset, len(block)))[len(block) :]
-        found["extensions"] = _text(content[4:]) if content[:1].strip(b"\0") else ""
-        return {name: text for name, text in found.items() if text}
-
-
-TEXT_FIELDS = ("descrip", "aux_file", "db_name", "intent_name")
-"""Fields of a header that hold free text."""
-
-
-@contextmanager
-def named_errors(path: Path) -> Iterator[None]:
-    """Turn whatever a broken file leads its reader into into an error that names the file.
-
-    Raises:
-        VolumeError: for every error but xrano's own and a lack of memory.
-    """
-    try:
-        yield
-    except (XranoError, MemoryError):
-        raise
-    except BROKEN as error:
-        raise VolumeError(unreadable(path, f"{type(error).__name__}: {error}")) from error
-
-
-def unreadable(path: Path, cause: str) -> str:
-    """What to say of a file that cannot be read."""
-    cause = " ".join(cause.split())
-    return f"{path} cannot be read ({cause}); the file may be cut off or broken: copy it again"
 
 
 @dataclass(frozen=True)
@@ -222,7 +155,7 @@ def _claim(path: Path, image: nib.Nifti1Image) -> _Claim:
 def _require_room(path: Path, claim: _Claim) -> None:
     """Hold a claim against the bytes of the file."""
     needed, size = claim.offset + claim.stored, path.stat().st_size
-    if _is_packed(path):
+    if is_packed(path):
         if needed > _DEFLATE_RATIO * size:
             cause = f"its header claims {needed:,} bytes, which {size:,} compressed ones cannot be"
             raise VolumeError(unreadable(path, cause))
@@ -241,61 +174,6 @@ def _too_long(path: Path, surplus: int = 0) -> str:
     )
 
 
-def _require_file(path: Path) -> None:
-    if path.is_dir():
-        raise VolumeError(f"{path} is a folder; a .nii or .nii.gz file is needed")
-    if not path.is_file():
-        raise VolumeError(f"{path} does not exist; a .nii or .nii.gz file is needed")
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return
-    for kind in nib.imageclasses.all_image_classes:
-        if path.name.lower().endswith(tuple(kind.valid_exts)):
-            raise VolumeError(f"{path} is a {kind.__name__}; a NIfTI file is needed")
-    raise VolumeError(f"{path} cannot be read: a file named .nii or .nii.gz is needed")
-
-
-def _is_packed(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The bytes of a file, unpacked if its name says that they are packed."""
-    with path.open("rb") as file:
-        start = file.peek(16)[:16]
-        if start.startswith((b"version ", b"/annex/")):
-            cause = "it is a pointer of Git LFS or git-annex; fetch its content first"
-            raise VolumeError(unreadable(path, cause))
-        packed = start.startswith(b"\x1f\x8b")
-        if packed and not _is_packed(path):
-            raise VolumeError(unreadable(path, "it is compressed; name it .nii.gz"))
-        if not packed and _is_packed(path):
-            cause = "it is empty" if not start else "it is named .gz and is not compressed by gzip"
-            raise VolumeError(unreadable(path, cause))
-        if not packed:
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            yield unpacked
-
-
-def _header_block(path: Path) -> tuple[bytes, Any]:
-    """The bytes of the header, and the class of its images."""
-    with _opened(path) as stream:
-        start = stream.read(_KINDS[-1][1])
-    for kind, length in _KINDS:
-        block = start[:length]
-        if len(block) == length and kind.header_class.may_contain_header(block):
-            magic = kind.header_class(block, check=False)["magic"].item()
-            if magic.rstrip(b"\0") != kind.header_class.single_magic.rstrip(b"\0"):
-                raise VolumeError(
-                    f"{path} is the header of a pair of files (.hdr and .img); one .nii or .nii.gz "
-                    "file is needed"
-                )
-            return block, kind
-    raise VolumeError(unreadable(path, "it has no header of NIfTI-1 or NIfTI-2"))
-
-
 def _skip(stream: Any, count: int) -> None:
     while count:
         passed = len(stream.read(min(count, _CHUNK)))
@@ -312,7 +190,3 @@ def _fill(stream: Any, content: NDArray[np.uint8]) -> None:
         if not count:
             raise EOFError(f"{done:,} of {len(view):,} bytes of voxels are there")
         done += count
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", errors="replace").replace("\0", " ").strip()

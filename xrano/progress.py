@@ -18,9 +18,11 @@ def minutes(seconds: float) -> str:
     """Seconds in words.
 
     Example:
-        >>> minutes(42), minutes(400), minutes(40000)
-        ('42 s', '7 min', '11.1 h')
+        >>> minutes(0.02), minutes(42), minutes(400), minutes(40000)
+        ('less than a second', '42 s', '7 min', '11.1 h')
     """
+    if 0 < seconds < 1:
+        return "less than a second"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

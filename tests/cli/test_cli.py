@@ -93,6 +93,14 @@ def test_nothing_heavy_is_loaded_before_a_command_runs():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "xrano", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "xrano"
+
+
 def test_what_is_imported_lazily_can_be_imported():
     import xrano
 

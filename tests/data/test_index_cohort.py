@@ -182,6 +182,22 @@ class TestOtherDatasets:
         with pytest.raises(ConfigError, match="needs the enhancing volume"):
             index_cohort(manifest, manifest / "out", reference="nadir")
 
+    def test_sequences_are_told_and_other_names_noted(self, manifest: Path) -> None:
+        assert index_cohort(manifest, manifest / "out").notes == ()
+        text = MANIFEST.replace("T1\n", "T1,T1CE,DWI\n").replace(",t1.nii.gz\n", ",t1.nii.gz,,\n")
+        text = text.replace("P1,a,0,,t1.nii.gz,,", "P1,a,0,,t1.nii.gz,t1.nii.gz,t1.nii.gz")
+        (manifest / "sessions.csv").write_text(text)
+        summary = index_cohort(manifest, manifest / "out")
+        assert {name: n for name, n in summary.sequences.items() if n} == {
+            "T1": 3,
+            "T1CE": 1,
+            "DWI": 1,
+        }
+        assert "T1 in 3" in summary.describe()
+        (note,) = summary.notes
+        assert note.startswith("T1CE is taken for a sequence of its own")
+        assert "CT1, rename the column" in note
+
     def test_measured_volumes(self, manifest: Path) -> None:
         summary = index_cohort(manifest, manifest / "out", measure=True)
         volumes = pd.read_csv(manifest / "out" / "volumes.csv")

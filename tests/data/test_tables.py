@@ -6,17 +6,19 @@ import pandas as pd
 import pytest
 
 from xrano.data.pairing.pairs import build_pairs
-from xrano.data.tables import (
+from xrano.data.table_columns import (
     EXCLUSION_COLUMNS,
     PAIR_COLUMNS,
     SEGMENTATION_COLUMNS,
     SESSION_COLUMNS,
+    sequence_columns,
+)
+from xrano.data.tables import (
     read_exclusions,
     read_pairs,
     read_segmentations,
     read_sessions,
     segmentation_table,
-    sequence_columns,
     session_table,
     write_table,
 )
@@ -97,6 +99,8 @@ class TestReadSessions:
             ("P2,week-010,10", "P2,week-000,10", "lines 2 and 3 both hold P2 week-000"),
             ("P2,week-010", "P2,", r"line 2: session_id is ''"),
             (",SD,,", ",SD,,,surplus", "no readable CSV"),
+            (",", ";", "lacks patient_id, .*between semicolons; save it with commas"),
+            (",", "\t", "lacks patient_id, .*between tabs; save it with commas"),
         ],
     )
     def test_refusals_name_file_and_line(

@@ -23,7 +23,6 @@ from fuzz_mutations import mutated, mutated_nifti
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from xrano.checked_nifti import header_text
 from xrano.data.clinical import read_encoder
 from xrano.data.datasets.manifest import read_index
 from xrano.data.datasets.measured_volumes import measured_regions
@@ -43,6 +42,7 @@ from xrano.experiments.study.study_file import read_study
 from xrano.map_files import load_map
 from xrano.maps import in_common_world
 from xrano.models.weight_files import read_weights
+from xrano.nifti_header import header_text
 from xrano.rano import parse_rating
 from xrano.scoring.table_files import read_frame
 from xrano.target_words import targets_of

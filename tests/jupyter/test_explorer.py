@@ -20,7 +20,7 @@ from xrano.explain import Explainer
 from xrano.jupyter.opened_run import OpenRun
 from xrano.training.run import Run
 from xrano.training.train_run import train_run
-from xrano.viz.slices import aligned_grid
+from xrano.viz.slice_places import aligned_grid
 
 
 @pytest.fixture

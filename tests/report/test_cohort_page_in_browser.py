@@ -61,13 +61,18 @@ def test_filters_leave_what_fits_and_say_how_many(written, open_page):
     page.get_by_label("Search").fill("patient-2")
     assert shown(page) == ["c9"]
     assert count.inner_text() == "1 of 5 shown"
+    # Each word somewhere in the row, in any order.
+    page.get_by_label("Search").fill("c9  patient-2")
+    assert shown(page) == ["c9"]
+    page.get_by_label("Search").fill("patient-2 elsewhere")
+    assert shown(page) == []
     page.get_by_role("button", name="Clear").click()
     page.wait_for_function("document.getElementById('case-count').textContent === '5 of 5 shown'")
     page.get_by_label("Verdict").select_option("wrong")
     assert shown(page) == ["a"]
     page.get_by_label("Response").select_option("PD")
     assert shown(page) == []
-    assert count.inner_text() == "0 of 5 shown"
+    assert count.inner_text() == "0 of 5 shown: no case fits; Clear shows all"
     assert count.get_attribute("role") == "status"
 
 

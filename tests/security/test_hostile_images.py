@@ -197,7 +197,7 @@ _MEASURE = """
 import resource, sys
 from pathlib import Path
 from xrano.data.volumes import read_mask, read_scan
-from xrano.checked_nifti import header_text
+from xrano.nifti_header import header_text
 from xrano.errors import VolumeError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sorted(Path(sys.argv[1]).iterdir()):

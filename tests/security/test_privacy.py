@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from xrano.attribution.methods import AttributionSettings
-from xrano.checked_nifti import header_text
 from xrano.data.index import index_cohort
 from xrano.data.phantom import PhantomSettings, write_phantom
 from xrano.data.preparation.indexed import prepare_index
@@ -18,6 +17,7 @@ from xrano.data.privacy import BIRTH, NAME, cohort_findings, looks_like, privacy
 from xrano.data.tables import segmentation_table, session_table
 from xrano.experiments.explained_cohort import CohortRequest, explain_cohort
 from xrano.experiments.explained_pairs import explain_pairs
+from xrano.nifti_header import header_text
 from xrano.training.run import Run, open_run
 
 SECRETS = ("MUSTER^ERIKA", "19560312", "erika.muster")

@@ -14,7 +14,7 @@ from xrano.viz.atlas_figure import atlas_figure
 from xrano.viz.atlas_tumour import contour_levels
 from xrano.viz.class_atlas import AtlasTumour
 from xrano.viz.figure_files import save_figure
-from xrano.viz.slices import place_slice
+from xrano.viz.slice_places import place_slice
 
 
 def coloured(figure, name) -> np.ndarray:

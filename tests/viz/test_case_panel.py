@@ -154,6 +154,24 @@ class TestColours:
         volume[3, 3, 3] = -2
         assert scale_value(volume, brain, 99.5) == 2
 
+    def test_a_bright_mass_leaves_the_rest_its_greys(self):
+        """White is what ends the brain outside the masks; without masks it is what ends it all."""
+        grid = GRIDS["LAS"]
+        case = make_case(grid)
+        masked = case.prior_mask | case.current_mask
+        both = np.concatenate(
+            [scan["CT1"][case.brain & ~masked] for scan in (case.prior, case.current)]
+        )
+        low, high = np.percentile(both, [0.5, 99.8])
+        grey = image(case_panel(case, [], background="CT1"), "current axial", "anatomy")
+        assert grey.norm.vmax == pytest.approx(high - low, rel=1e-5)
+        plain = image(
+            case_panel(replace(case, prior_mask=None, current_mask=None), [], background="CT1"),
+            "current axial",
+            "anatomy",
+        )
+        assert plain.norm.vmax > 10 * grey.norm.vmax
+
     def test_an_empty_background_is_black_wherever_normalisation_put_it(self):
         grid = GRIDS["LAS"]
         case = make_case(grid)

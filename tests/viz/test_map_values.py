@@ -11,7 +11,8 @@ from xrano.maps import AttributionMap
 from xrano.resampling import resample
 from xrano.viz.blocks import Block
 from xrano.viz.map_values import MapValues, carried, reduced
-from xrano.viz.slices import Plane, place_slice
+from xrano.viz.slice_places import place_slice
+from xrano.viz.slices import Plane
 
 TURN = np.array([[0, -30.0, 0], [0, 0, 25.0], [-20.0, 0, 0]])
 COARSE = {"RAS": CAM_GRID, "turned": centred((5, 6, 4), TURN), "oblique": GRIDS["oblique"]}

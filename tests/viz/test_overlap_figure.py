@@ -145,8 +145,13 @@ def test_nothing_overlaps():
 def test_all_infinite_or_missing_still_draws():
     table = make_table()
     table[["lift", "lift_low", "lift_high"]] = -np.inf
+    known = primary_figure(table)
     table[["gain", "gain_low", "gain_high"]] = np.nan
-    FigureCanvasAgg(primary_figure(table)).draw()
+    figure = primary_figure(table)
+    FigureCanvasAgg(figure).draw()
+    for drawn, expected in ((known, False), (figure, True)):
+        said = " ".join(text.get_text() for text in drawn.texts)
+        assert ("not measured" in said) == expected
 
 
 @pytest.mark.parametrize("table", [make_table().iloc[:0], make_table().drop(columns="lift_low")])

@@ -158,6 +158,22 @@ class TestMosaic:
             assert LESION[2] - 18 < found[0] < LESION[2] < found[-1] < LESION[2] + 18
         assert "through the tumour" in texts(figure)
 
+    def test_one_scale_bar_a_row_and_a_note_said_once(self):
+        grid = GRIDS["LAS"]
+        nothing = voxel_map(grid, scale=0.0)
+        figure = case_panel(
+            make_case(grid), [nothing], slice_by="mosaic", slices=4, planes=("axial",)
+        )
+        for cell in ("prior", "current", "change", "map 0"):
+            row = sorted(
+                (ax for ax in figure.axes if ax.get_label().startswith(f"{cell} axial")),
+                key=lambda ax: ax.get_position().x0,
+            )
+            bars = [[line.get_label() for line in ax.lines].count("scale bar") for ax in row]
+            assert bars == [1, *[0] * (len(row) - 1)]
+            noted = ["zero" in "\n".join(text.get_text() for text in ax.texts) for ax in row]
+            assert noted == [cell == "map 0", *[False] * (len(row) - 1)]
+
     def test_without_masks_through_the_brain(self):
         grid = GRIDS["LAS"]
         case = make_case(grid, prior_mask=None, current_mask=None)

@@ -14,7 +14,8 @@ from xrano.viz.slice_choice import (
     slice_by_peak,
     slice_by_tumour,
 )
-from xrano.viz.slices import Convention, Plane, aligned_grid, place_slice
+from xrano.viz.slice_places import aligned_grid, place_slice
+from xrano.viz.slices import Convention, Plane
 
 LESION = np.array([-31.0, 22.0, 14.0])
 """World mm: the patient's left, front, upper side."""

@@ -17,6 +17,7 @@ JSON_KEYS = {
     "sessions": "how many there are",
     "patients": "of these",
     "segmentations": "how many there are",
+    "sequences": "sessions that have each",
     "pairs": "how many there are",
     "spans_surgery": "pairs across an operation",
     "pairs_per_response": "by response; empty for unrated",

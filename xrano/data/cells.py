@@ -73,11 +73,22 @@ def read_cells(path: Path, required: Sequence[str], *, separator: str = ",") -> 
     missing = [column for column in required if column not in frame]
     if missing:
         raise ManifestError(
-            f"{path} lacks {', '.join(missing)}; found the columns {', '.join(frame.columns)}"
+            f"{path} lacks {', '.join(missing)}; "
+            + (_other_separator(header, separator) or f"found the columns {', '.join(names)}")
         )
     for column in frame:
         frame[column] = frame[column].str.strip()
     return frame
+
+
+def _other_separator(header: Sequence[str], separator: str) -> str:
+    """What to do about a header of one cell that holds others, as a spreadsheet may leave it."""
+    if len(header) == 1:
+        for found, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+            if found != separator and found in header[0]:
+                needed = "tabs" if separator == "\t" else "commas"
+                return f"its cells stand between {name}; save it with {needed} between them"
+    return ""
 
 
 def refuse(path: Path, row: int, column: str, value: str, needed: str) -> NoReturn:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrano.data.clinical_words import CATEGORIES, category_value
-from xrano.data.tables import sequence_columns
+from xrano.data.table_columns import sequence_columns
 from xrano.errors import ManifestError
 
 PATIENT_VARIABLES = ("sex", "age", "idh", "mgmt")

@@ -27,6 +27,7 @@ from xrano.data.pairing.paper_selection import PAPER, SELF_PAIR, paper_pairs
 from xrano.data.pairing.region_coverage import main_source
 from xrano.data.privacy import cohort_findings, privacy_note, privacy_table
 from xrano.data.quality.segmenter_agreement import add_agreement
+from xrano.data.table_columns import sequence_notes
 from xrano.data.tables import write_table
 from xrano.errors import ConfigError, ManifestError, UnknownNameError
 from xrano.progress import Progress, quiet
@@ -106,7 +107,7 @@ def index_cohort(
         allow_outside=allow_outside,
     )
     _require_file_names(root, sessions)
-    notes = list(sessions.attrs.pop("notes", ()))
+    notes = [*sessions.attrs.pop("notes", ()), *sequence_notes(sessions)]
     volumes = _volumes(root, dataset, segmentations, measure=measure or rate_by_rule)
     if agreement:
         masks = lumiere_native_masks(root)

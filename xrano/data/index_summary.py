@@ -12,6 +12,7 @@ from xrano.data.pairing.pair_references import REFERENCES
 from xrano.data.pairing.pairs import build_pairs
 from xrano.data.pairing.region_coverage import COVERAGE_COLUMNS, region_coverage
 from xrano.data.quality.segmenter_agreement import describe_agreement
+from xrano.data.table_columns import sequence_columns
 from xrano.rano import RESPONSES
 
 
@@ -32,9 +33,10 @@ class IndexSummary:
     ``pairs_per_response`` and ``patients_per_response`` have each response as a key, and an empty
     string for unrated pairs if there are any; ``exclusions`` counts sessions per reason, and with
     the pairs they make up all sessions. ``references`` lacks those that the cohort has no volumes
-    for. ``coverage`` is a table of :data:`~xrano.data.pairing.region_coverage.COVERAGE_COLUMNS`,
-    judged by the volumes of ``volume_source``; both are empty without volumes. ``flags`` counts the
-    words of the pairs' column of that name; ``notes`` says in words what is odd about the cohort.
+    for. ``sequences`` counts the sessions that have each. ``coverage`` is a table of
+    :data:`~xrano.data.pairing.region_coverage.COVERAGE_COLUMNS`, judged by the volumes of
+    ``volume_source``; both are empty without volumes. ``flags`` counts the words of the pairs'
+    column of that name; ``notes`` says in words what is odd about the cohort.
     """
 
     out: Path
@@ -43,6 +45,7 @@ class IndexSummary:
     sessions: int
     patients: int
     segmentations: int
+    sequences: Mapping[str, int]
     pairs: int
     spans_surgery: int
     pairs_per_response: Mapping[str, int]
@@ -63,6 +66,7 @@ class IndexSummary:
         lines = [
             f"{self.sessions} sessions of {self.patients} patients, "
             f"{self.segmentations} segmentations ({self.dataset})",
+            "sequences: " + ", ".join(f"{name} in {n}" for name, n in self.sequences.items()),
             f"{self.pairs} pairs with reference {self.reference}, {self.spans_surgery} of them "
             "across an operation",
         ]
@@ -160,6 +164,7 @@ def summarise_index(
         sessions=len(sessions),
         patients=int(sessions["patient_id"].nunique()),
         segmentations=len(segmentations),
+        sequences={name: int((sessions[name] != "").sum()) for name in sequence_columns(sessions)},
         pairs=len(pairs),
         spans_surgery=int(pairs["spans_surgery"].sum()),
         pairs_per_response={name: len(part) for name, part in of_response.items()},

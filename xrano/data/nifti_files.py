@@ -12,10 +12,11 @@ from typing import Any
 import nibabel as nib
 from numpy.typing import NDArray
 
-from xrano.checked_nifti import named_errors, open_checked, read_voxels
+from xrano.checked_nifti import open_checked, read_voxels
 from xrano.data.affines import choose_affine
 from xrano.errors import GridMismatchError, VolumeError
 from xrano.geometry import Grid
+from xrano.nifti_header import named_errors
 
 
 def read_nifti(

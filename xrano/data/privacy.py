@@ -17,9 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from xrano.checked_nifti import header_text
-from xrano.data.tables import records, sequence_columns
+from xrano.data.table_columns import sequence_columns
+from xrano.data.tables import records
 from xrano.errors import VolumeError
+from xrano.nifti_header import header_text
 
 BIRTH_YEARS = (1900, 2010)
 """First and last year of a date that counts as one of birth; later ones are taken for scans'."""

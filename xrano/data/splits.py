@@ -79,7 +79,7 @@ def make_folds(
     if n_units < n_folds:
         raise SplitError(
             f"{n_folds} folds need at least as many {grouping}s, but the pairs are of {n_units}; "
-            "ask for fewer folds or index more patients"
+            "lower n_folds (--n_folds) or index more patients"
         )
     folds = stratified_groups(pairs.assign(patient_id=pairs[unit]), n_folds, seed)
     return Splits(protocol=protocol, seed=seed, folds=[Fold(test=sorted(fold)) for fold in folds])
@@ -110,7 +110,10 @@ def restrict_splits(splits: Splits, pairs: pd.DataFrame) -> Splits:
         raise SplitError(f"the splits lack {', '.join(sorted(lacking)[:10])}; make them anew")
     for index, fold in enumerate(folds):
         if not fold["test"]:
-            raise SplitError(f"fold {index} has no pair left to test; ask for fewer folds")
+            raise SplitError(
+                f"fold {index} has no pair left to test; lower n_folds (--n_folds) or index more "
+                "patients"
+            )
     return Splits(protocol=splits["protocol"], seed=splits["seed"], folds=folds)
 
 

@@ -31,28 +31,16 @@ from xrano.data.cells import (
 )
 from xrano.data.label_schemes import EXPLICIT_EXAMPLE, LABEL_SCHEMES, label_scheme
 from xrano.data.session_order import order_by_week, require_increasing
+from xrano.data.table_columns import (
+    EXCLUSION_COLUMNS,
+    PAIR_COLUMNS,
+    SEGMENTATION_COLUMNS,
+    SESSION_COLUMNS,
+    sequence_columns,
+)
 from xrano.errors import LabelSchemeError, ManifestError, UnknownNameError
 from xrano.rano import RESPONSES, Role
 from xrano.roots import is_file_name
-
-CLINICAL_COLUMNS = ("age", "sex", "idh", "mgmt", "mgmt_percent", "survival_weeks")
-"""Years, text, text, text, percent of methylation, weeks from the first operation to death; NaN or
-empty if unknown."""
-
-SESSION_COLUMNS = (
-    *("dataset", "patient_id", "session_id", "order", "week", "days", "role"),
-    *("rating", "rating_raw", "rating_source", "exclude_reason"),
-    *(*KNOWN_SEQUENCES, "brain_mask", "brain_mask_sequence", "space"),
-    *CLINICAL_COLUMNS,
-)
-SEGMENTATION_COLUMNS = (
-    *("patient_id", "session_id", "source", "scheme", "path", "space", "sequence"),
-)
-PAIR_COLUMNS = (
-    *("pair_id", "patient_id", "prior_session", "current_session", "prior_week", "current_week"),
-    *("reference", "response", "rating_source", "spans_surgery"),
-)
-EXCLUSION_COLUMNS = ("patient_id", "session_id", "detail", "reason")
 
 SPACES = ("native", "session", "atlas")
 """Where images lie: each on its scanner's grid, all on one grid of the session, or all on one grid
@@ -61,29 +49,6 @@ of the cohort."""
 RATING_SOURCES = ("", "expert", "rule")
 _RATINGS = ("", *RESPONSES)
 _CLINICAL_NUMBERS = ("age", "mgmt_percent", "survival_weeks")
-
-
-def sequence_columns(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The columns of a sessions table that hold images of a sequence.
-
-    These are LUMIERE's four as far as they are there, then every further column of which each
-    filled cell is the path of a ``.nii`` or ``.nii.gz`` file, at least one being filled.
-
-    Example:
-        >>> sequence_columns(pd.DataFrame({"week": [0, 3], "ADC": ["a/ADC.nii.gz", ""], "T1": ""}))
-        ('T1', 'ADC')
-    """
-    further = [
-        str(column)
-        for column in frame
-        if column not in SESSION_COLUMNS and _holds_images(frame[column])
-    ]
-    return (*(name for name in KNOWN_SEQUENCES if name in frame), *further)
-
-
-def _holds_images(cells: pd.Series) -> bool:
-    filled = [str(value) for value in cells if value != ""]
-    return bool(filled) and all(value.endswith((".nii", ".nii.gz")) for value in filled)
 
 
 def session_table(rows: Iterable[Mapping[Any, object]]) -> pd.DataFrame:

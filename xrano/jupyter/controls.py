@@ -15,7 +15,8 @@ from xrano.maps import Rectification
 from xrano.rano import RESPONSES
 from xrano.viz.names import method_name
 from xrano.viz.slice_choice import SliceChoice
-from xrano.viz.slices import Convention, Plane, aligned_grid
+from xrano.viz.slice_places import aligned_grid
+from xrano.viz.slices import Convention, Plane
 
 UNRATED = "unrated"
 ALL_PLANES = "all three"

@@ -20,7 +20,8 @@ from xrano.types import Mask, Volume
 from xrano.viz.colour_scale import ColourScale, scale_value
 from xrano.viz.drawing import annotate, draw_anatomy, draw_colour, frame
 from xrano.viz.names import method_name, target_text
-from xrano.viz.slices import Plane, place_slice
+from xrano.viz.slice_places import place_slice
+from xrano.viz.slices import Plane
 
 _SHOWN_WITH: WeakKeyDictionary[AttributionMap, PairVolumes] = WeakKeyDictionary()
 """The scans of maps that were made here. A map knows its grid and no anatomy; one that was read

@@ -13,7 +13,8 @@ from xrano.data.pair_volumes import PairVolumes
 from xrano.jupyter import html
 from xrano.viz.drawing import annotate, draw_anatomy, draw_contour, frame
 from xrano.viz.slice_choice import slice_by_tumour
-from xrano.viz.slices import Plane, place_slice
+from xrano.viz.slice_places import place_slice
+from xrano.viz.slices import Plane
 
 
 class ShownPair(PairVolumes):

@@ -66,8 +66,8 @@ def clinical_features(pairs: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFra
 
     Args:
         pairs: a pairs table.
-        sessions: the sessions table, with :data:`~xrano.data.tables.CLINICAL_COLUMNS` as far as
-            they are known.
+        sessions: the sessions table, with :data:`~xrano.data.table_columns.CLINICAL_COLUMNS` as far
+            as they are known.
 
     Returns:
         float64 columns :data:`~xrano.data.clinical_values.VARIABLES`, indexed by pair_id;

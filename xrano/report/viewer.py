@@ -92,6 +92,7 @@ class ViewerContent:
         brain: brain mask.
         masks: ``prior`` and ``current`` to the region's mask; a scan that was not segmented has
             none.
+        mask_words: what the legend says of each, such as ``core, prior scan: 12.3 ml``.
         region: name of the masks' region.
         methods: the maps; none if the pair was not explained.
         target: class that is chosen at first, if a method has it.
@@ -109,6 +110,7 @@ class ViewerContent:
     blank: bytes
     brain: bytes
     masks: Mapping[str, bytes]
+    mask_words: Mapping[str, str]
     region: str
     methods: tuple[ViewerMethod, ...]
     target: str

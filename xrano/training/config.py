@@ -139,7 +139,10 @@ class RunConfig:
         _check_ranges(self, training=False)
         for fold in self.folds:
             if not 0 <= fold < self.n_folds:
-                raise ConfigError(f"fold {fold} is not one of the {self.n_folds} folds")
+                raise ConfigError(
+                    f"fold {fold} is not one of the {self.n_folds} folds, which count from 0; "
+                    "choose another or raise n_folds"
+                )
         if not self.validation_fraction and self.selection == "inner":
             raise ConfigError(
                 "validation_fraction must be > 0 for selection inner: the epoch needs pairs that "

@@ -168,7 +168,7 @@ def _sampler(data: FoldData, settings: TrainingConfig, seed: int) -> EpochBatche
     if not len(sampler):
         raise SplitError(
             f"{len(indices)} training pairs give no batch of two or more; index more patients "
-            "or ask for fewer folds"
+            "or lower n_folds (--n_folds)"
         )
     return sampler
 

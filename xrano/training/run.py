@@ -122,7 +122,7 @@ class Run:
                     raise SplitError(
                         f"{name} is a test {kind} of fold {fold}, which this run has not "
                         f"trained (trained: {', '.join(map(str, trained))}); every other network "
-                        f"has seen this {kind}. Train it with --folds [{fold}], or choose "
+                        f"has seen this {kind}. Train it with --folds {fold}, or choose "
                         "another pair"
                     )
                 return fold

@@ -24,14 +24,8 @@ from xrano.viz.colour_scale import ColourScale, draw_colour_bar, scale_value
 from xrano.viz.drawing import annotate, draw_anatomy, draw_colour, frame
 from xrano.viz.names import method_name
 from xrano.viz.slice_choice import slice_by_change
-from xrano.viz.slices import (
-    Convention,
-    Plane,
-    SliceView,
-    parse_convention,
-    parse_plane,
-    place_slice,
-)
+from xrano.viz.slice_places import place_slice
+from xrano.viz.slices import Convention, Plane, SliceView, parse_convention, parse_plane
 from xrano.viz.words import IN_PRINT, height_inches, panel_style, printable, wrapped
 
 

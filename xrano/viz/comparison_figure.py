@@ -17,7 +17,8 @@ from xrano.viz.panel_maps import MapStyle, ReadMap, read_maps, relevance_scale
 from xrano.viz.panel_page import SIDES, draw_page
 from xrano.viz.panel_rows import PanelRow
 from xrano.viz.slice_choice import SliceBy
-from xrano.viz.slices import Convention, Plane, parse_convention, place_slices
+from xrano.viz.slice_places import place_slices
+from xrano.viz.slices import Convention, Plane, parse_convention
 from xrano.viz.words import panel_style
 
 

@@ -77,8 +77,9 @@ def annotate(
     note: str = "",
     sizes: TypeSizes = ON_SCREEN,
     below: bool = False,
+    scale_bar: bool = True,
 ) -> None:
-    """Letters at the four edges, the slice's mm, a scale bar, and a note across the picture.
+    """Letters at the four edges, the slice's mm, a scale bar, and a note under the upper letter.
 
     ``below`` writes the mm under the picture, where they hide nothing of a narrow one.
     """
@@ -96,12 +97,15 @@ def annotate(
         _text(ax, 0.985, -1.5 / height, view.label, "right", "top", size=sizes.position)
     else:
         _text(ax, 0.985, 0.015, view.label, "right", "bottom", size=sizes.position)
-    letter_width = width_points("P", sizes.letter, "bold")
-    _scale_bar(ax, view, sizes, 0.48 - (letter_width + 4) / 2 / width)
+    if scale_bar:
+        letter_width = width_points("P", sizes.letter, "bold")
+        _scale_bar(ax, view, sizes, 0.48 - (letter_width + 4) / 2 / width)
     if note:
         size = sizes.letter if sizes is ON_SCREEN else sizes.position
         said = "\n".join(wrapped(note, 0.9 * width, size))
-        _text(ax, 0.5, 0.3, said, "center", "center", size=size, style="italic")
+        # A tumour is seldom so near the edge; in the middle the words would hide it.
+        top = 0.985 - (1.35 * sizes.letter + 1) / height
+        _text(ax, 0.5, top, said, "center", "top", size=size, style="italic")
 
 
 def label_fits(view: SliceView, inches: float, sizes: TypeSizes) -> bool:

@@ -98,7 +98,7 @@ def primary_figure(table: pd.DataFrame) -> Figure:
                 _draw_group(ax, rows, name, limits[name], colours)
                 _label_axes(ax, rows, response, name, last=last)
             top += tall + _BETWEEN
-        _draw_words(figure, width, height)
+        _draw_words(figure, width, height, gained=bool(table["gain"].notna().any()))
     return figure
 
 
@@ -228,10 +228,13 @@ def _count(number: object, what: str) -> str:
     return f"{int(float(str(number)))} {what}" + ("" if number == 1 else "s")
 
 
-def _draw_words(figure: Figure, width: float, height: float) -> None:
+def _draw_words(figure: Figure, width: float, height: float, *, gained: bool) -> None:
+    of_gain = "log2 lift − that of untrained networks"
+    if not gained:
+        of_gain = "not measured: it needs xrano score --copies"
     titles = (
         ("Lift over chance", "log2; each step doubles the relevance in the tumour", "chance"),
-        ("Gain over random weights", "log2 lift − that of untrained networks", "untrained network"),
+        ("Gain over random weights", of_gain, "untrained network"),
     )
     for column, (title, below, zero) in enumerate(titles):
         middle = (_NAMES_WIDTH + column * (_PLOT_WIDTH + _GAP) + _PLOT_WIDTH / 2) / width

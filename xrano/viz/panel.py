@@ -27,7 +27,8 @@ from xrano.viz.slice_choice import (
     slice_by_tumour,
     slices_of_mosaic,
 )
-from xrano.viz.slices import Convention, Plane, parse_convention, parse_plane, place_slices
+from xrano.viz.slice_places import place_slices
+from xrano.viz.slices import Convention, Plane, parse_convention, parse_plane
 from xrano.viz.words import panel_style
 
 __all__ = ["DISCLAIMER", "case_panel", "choose_slices", "planes_to_cut"]

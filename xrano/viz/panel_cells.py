@@ -114,8 +114,8 @@ class Scans:
 def prepare_scans(case: PanelCase, background: str, percentile: float) -> Scans:
     """Choose the sequence and the grey window, and make the empty background black.
 
-    The window runs from the 0.5th to the 99.8th percentile of both scans in the brain. NaN is
-    black, and no change.
+    The window runs from the 0.5th to the 99.8th percentile of both scans in the brain outside the
+    masks: a bright mass would leave everything else dark. NaN is black, and no change.
     """
     sequence = case.background(background)
     block = Block.around(case.brain)
@@ -126,10 +126,7 @@ def prepare_scans(case: PanelCase, background: str, percentile: float) -> Scans:
     given = [np.asarray(scan[sequence], dtype=np.float32) for scan in (case.prior, case.current)]
     values = [scan[block.index][inside] for scan in given]
     finite = np.isfinite(values[0]) & np.isfinite(values[1])
-    known = np.concatenate([one[finite] for one in values])
-    low, high = (
-        (float(value) for value in np.percentile(known, [0.5, 99.8])) if known.size else (0.0, 0.0)
-    )
+    low, high = _grey_window(values, finite, _masked(case, block)[inside])
     prior, current = (_blacken(scan, case.brain, low) for scan in given)
 
     def change(view: SliceView) -> NDArray[Any]:
@@ -147,6 +144,29 @@ def prepare_scans(case: PanelCase, background: str, percentile: float) -> Scans:
         change,
         scale_of((values[1] - values[0])[finite], percentile) if case.brain.any() else 0.0,
     )
+
+
+def _masked(case: PanelCase, block: Block) -> NDArray[np.bool_]:
+    """Where a block of the case lies in a mask of either scan."""
+    found = np.zeros(block.shape, dtype=bool)
+    for mask in (case.prior_mask, case.current_mask):
+        if mask is not None:
+            found |= mask[block.index]
+    return found
+
+
+def _grey_window(
+    values: Sequence[NDArray[Any]], finite: NDArray[np.bool_], masked: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The values that are black and white: of what is not masked, if that is half or more."""
+    plain = finite & ~masked
+    if 2 * int(np.count_nonzero(plain)) < int(np.count_nonzero(finite)):
+        plain = finite
+    known = np.concatenate([one[plain] for one in values])
+    if not known.size:
+        return 0.0, 0.0
+    low, high = np.percentile(known, [0.5, 99.8])
+    return float(low), float(high)
 
 
 def outline_slices(case: PanelCase) -> dict[str, Slices]:

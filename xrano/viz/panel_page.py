@@ -71,9 +71,13 @@ def draw_page(
     mosaic = len({one.view.plane for one in page.pictures}) < len(
         {one.view for one in page.pictures}
     )
+    first = min(picture.box[0] for picture in page.pictures)
     for picture in page.pictures:
         where = f" {picture.view.mm:g}" if mosaic else ""
-        _draw_picture(figure, page, picture, f"{picture.cell.name} {picture.view.plane}{where}")
+        name = f"{picture.cell.name} {picture.view.plane}{where}"
+        # All pictures have one scale; in the small ones of a mosaic a bar each hides too much.
+        scale_bar = not mosaic or picture.box[0] == first
+        _draw_picture(figure, page, picture, name, scale_bar=scale_bar)
     _draw_words(figure, page)
     _draw_legend(_axes(figure, page, page.legend), page, words)
     for number, (scale, box) in enumerate(zip(scales, page.bars, strict=True), start=1):
@@ -102,7 +106,9 @@ def _axes(figure: Figure, page: Page, box: Box) -> Axes:
     return figure.add_axes(place)
 
 
-def _draw_picture(figure: Figure, page: Page, picture: Placed, name: str) -> None:
+def _draw_picture(
+    figure: Figure, page: Page, picture: Placed, name: str, *, scale_bar: bool
+) -> None:
     cell, view = picture.cell, picture.view
     ax = _axes(figure, page, picture.box)
     ax.set_label(name)
@@ -113,7 +119,14 @@ def _draw_picture(figure: Figure, page: Page, picture: Placed, name: str) -> Non
     for timepoint, mask in cell.outlines.items():
         outline_cut(ax, view, mask(view), contour_of(timepoint, thick))
     frame(ax, view)
-    annotate(ax, view, note=cell.note, sizes=page.sizes, below=picture.below)
+    annotate(
+        ax,
+        view,
+        note=cell.note,
+        sizes=page.sizes,
+        below=picture.below,
+        scale_bar=scale_bar,
+    )
 
 
 def _draw_words(figure: Figure, page: Page) -> None:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from xrano.viz.panel_cells import Cell
@@ -55,7 +55,13 @@ def rows_of(
     """
     if mosaic:
         return [
-            PanelRow(tuple((cell, view) for view in views), head=cell.title)
+            PanelRow(
+                # What is said of a map is said once, in the first of its slices.
+                tuple(
+                    (replace(cell, note="") if n else cell, view) for n, view in enumerate(views)
+                ),
+                head=cell.title,
+            )
             for cell in (*scans, *maps)
         ]
     if any(len(columns) > 1 for columns in _columns_by_group(maps)):

@@ -24,7 +24,8 @@ from xrano.viz.drawing import annotate, draw_anatomy, frame
 from xrano.viz.outlines import Outline, draw_outline
 from xrano.viz.panel import DISCLAIMER
 from xrano.viz.slice_choice import slice_by_tumour
-from xrano.viz.slices import Convention, Plane, SliceView, parse_convention, place_slice
+from xrano.viz.slice_places import place_slice
+from xrano.viz.slices import Convention, Plane, SliceView, parse_convention
 
 FLAG_COLOUR = "#ff8c42"
 BRAIN = Outline("brain", "#ffd23f", "-", 0.8)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from xrano.geometry import Grid
 from xrano.types import Mask, Volume
-from xrano.viz.slices import Plane, aligned_grid
+from xrano.viz.slice_places import aligned_grid
+from xrano.viz.slices import Plane
 
 
 class SliceBy(StrEnum):

@@ -9,7 +9,7 @@ from small_volumes import VOXEL_ML, write_image, write_labels
 from xrano.data.datasets.bids import read_bids
 from xrano.data.pairing.pairs import build_pairs
 from xrano.data.pairing.rule_ratings import measure_volumes
-from xrano.data.tables import sequence_columns
+from xrano.data.table_columns import sequence_columns
 from xrano.errors import ConfigError, LabelSchemeError, ManifestError, UnknownNameError
 
 PARTICIPANTS = """participant_id\tage\tsex\tmgmt\tmgmt_percent

@@ -53,7 +53,7 @@ def test_no_layout_and_several(tmp_path: Path) -> None:
         detect_dataset(tmp_path)
     for reader in READERS.values():
         assert reader.name in str(caught.value)
-        assert reader.layout in str(caught.value)
+        assert f"{reader.name} ({reader.layout})" in str(caught.value)
     _make(tmp_path / "a", "bids")
     _make(tmp_path / "a", "ucsf-alptdg")
     with pytest.raises(ManifestError, match=r"several layouts \(ucsf-alptdg, bids\)"):

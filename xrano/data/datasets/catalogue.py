@@ -128,6 +128,9 @@ def detect_dataset(root: str | PathLike[str]) -> str:
     fitting = [name for name, reader in READERS.items() if reader.recognise(root)]
     if len(fitting) == 1:
         return fitting[0]
-    layouts = "\n".join(f"  {name:16}{reader.layout}" for name, reader in READERS.items())
+    layouts = "; ".join(f"{name} ({reader.layout})" for name, reader in READERS.items())
     fits = f"fits several layouts ({', '.join(fitting)})" if fitting else "fits no known layout"
-    raise ManifestError(f"{root} {fits}; give the folder of one cohort, or its name:\n{layouts}")
+    raise ManifestError(
+        f"{root} {fits}; give the folder of one cohort, or say with "
+        f"--dataset which of these it is: {layouts}"
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xrano.channels import KNOWN_SEQUENCES
-from xrano.data.tables import SESSION_COLUMNS
+from xrano.data.table_columns import SESSION_COLUMNS
 from xrano.errors import ConfigError, ManifestError
 
 SEARCH_DEPTH = 3

@@ -34,7 +34,8 @@ from xrano.data.datasets.lumiere_sources import (
 from xrano.data.datasets.lumiere_tables import ExpertRating, merge_ratings
 from xrano.data.datasets.measured_volumes import MEASURED_VOLUMES, check_measured_volumes
 from xrano.data.pairing.exclusions import ExclusionReason
-from xrano.data.tables import SEGMENTATION_COLUMNS, session_table
+from xrano.data.table_columns import SEGMENTATION_COLUMNS
+from xrano.data.tables import session_table
 from xrano.errors import UnknownNameError
 from xrano.rano import Role
 

@@ -18,13 +18,8 @@ import pandas as pd
 
 from xrano.atomic_files import write_json
 from xrano.data.cells import relative_path
-from xrano.data.tables import (
-    read_segmentations,
-    read_sessions,
-    segmentation_table,
-    sequence_columns,
-    write_table,
-)
+from xrano.data.table_columns import sequence_columns
+from xrano.data.tables import read_segmentations, read_sessions, segmentation_table, write_table
 from xrano.errors import ManifestError
 from xrano.text_files import read_json
 

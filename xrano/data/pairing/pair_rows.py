@@ -9,7 +9,7 @@ import pandas as pd
 
 from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.data.pairing.pair_references import Session
-from xrano.data.tables import EXCLUSION_COLUMNS, PAIR_COLUMNS
+from xrano.data.table_columns import EXCLUSION_COLUMNS, PAIR_COLUMNS
 from xrano.rano import Role
 
 

@@ -28,7 +28,7 @@ from xrano.data.pairing.pair_rows import (
     pair_row,
     pair_table,
 )
-from xrano.data.tables import sequence_columns
+from xrano.data.table_columns import sequence_columns
 from xrano.errors import ManifestError, UnknownNameError
 from xrano.rano import Role
 

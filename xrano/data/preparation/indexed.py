@@ -11,13 +11,8 @@ from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.data.pairing.pairs import build_pairs
 from xrano.data.preparation.prepare import PreparedCohort, prepare_cohort
 from xrano.data.preparation.prepare_settings import PrepareSettings
-from xrano.data.tables import (
-    EXCLUSION_COLUMNS,
-    read_exclusions,
-    read_pairs,
-    sequence_columns,
-    write_table,
-)
+from xrano.data.table_columns import EXCLUSION_COLUMNS, sequence_columns
+from xrano.data.tables import read_exclusions, read_pairs, write_table
 from xrano.errors import ManifestError
 from xrano.progress import Progress, quiet
 

@@ -39,7 +39,8 @@ from xrano.data.preparation.session_jobs import (
 from xrano.data.preparation.session_placement import Placement, base_grid, place_sessions
 from xrano.data.privacy import cohort_findings, privacy_note
 from xrano.data.store import unmark, write_manifest
-from xrano.data.tables import records, sequence_columns, write_table
+from xrano.data.table_columns import sequence_columns
+from xrano.data.tables import records, write_table
 from xrano.errors import ManifestError, UnfinishedError
 from xrano.geometry import Grid, as_shape
 from xrano.progress import Progress, quiet

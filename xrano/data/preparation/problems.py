@@ -12,7 +12,8 @@ import pandas as pd
 from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.data.preparation.jobs import Outcome
 from xrano.data.privacy import Finding
-from xrano.data.tables import EXCLUSION_COLUMNS, write_table
+from xrano.data.table_columns import EXCLUSION_COLUMNS
+from xrano.data.tables import write_table
 
 PROBLEMS = "problems.csv"
 REMARK = "remark"

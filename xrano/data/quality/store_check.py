@@ -24,7 +24,7 @@ from xrano.data.quality.store_faults import (
     session_keys,
 )
 from xrano.data.store import Store, open_store
-from xrano.data.tables import sequence_columns
+from xrano.data.table_columns import sequence_columns
 from xrano.errors import ManifestError, XranoError
 from xrano.progress import Progress, quiet
 from xrano.roots import lies_inside

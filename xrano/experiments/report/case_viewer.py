@@ -85,6 +85,7 @@ def viewer_content(
         blank=blank_bytes(coarser_grid(layers.frame, scan_factor)),
         brain=brain,
         masks=masks,
+        mask_words={name: case.mask_text(name) for name in masks},
         region=case.region,
         methods=methods,
         target=case.predicted,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from xrano.geometry import Grid, bounding_box
 from xrano.resampling import resample
 from xrano.types import Mask, Volume
-from xrano.viz.slices import aligned_grid
+from xrano.viz.slice_places import aligned_grid
 
 SPACINGS_MM = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 """What is tried, one after the other, until a page is small enough."""

@@ -44,16 +44,18 @@
 
     const filter = () => {
       const asked = Object.fromEntries(new FormData(form));
-      const text = (asked.text || "").trim().toLowerCase();
+      const texts = (asked.text || "").toLowerCase().split(/\s+/).filter(Boolean);
       const names = ["response", "predicted", "verdict", "status"].filter((name) => asked[name]);
       let shown = 0;
       for (const row of rows) {
         const fits =
-          words.get(row).includes(text) && names.every((name) => row.dataset[name] === asked[name]);
+          texts.every((text) => words.get(row).includes(text)) &&
+          names.every((name) => row.dataset[name] === asked[name]);
         row.hidden = !fits;
         shown += Number(fits);
       }
-      count.textContent = `${shown} of ${rows.length} shown`;
+      const none = shown ? "" : ": no case fits; Clear shows all";
+      count.textContent = `${shown} of ${rows.length} shown${none}`;
     };
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
