@@ -28,6 +28,7 @@ def run(
     patients: int = 0,
     methods: tuple[str, ...] = (),
     shard: str = "",
+    jobs: int = 0,
     collect_only: bool = False,
     run: Path | None = None,
     scores: Path | None = None,
@@ -49,6 +50,8 @@ def run(
         methods: attribution methods instead of the form's.
         shard: i/n: the i-th of n parts of the cohorts only; in a job of several (torchrun, SLURM)
             its own. Then run once without.
+        jobs: models that are trained at once, each on one thread and in about 1.5 GB; 0 for one a
+            core.
         collect_only: train nothing, judge what is there.
         run: place this run on the scale of the audit in --out; nothing is trained.
         scores: what xrano score wrote of that run.
@@ -80,7 +83,7 @@ def run(
     print(f"audit ({what}): {len(models)} models in {len(settings.cohort_seeds)} cohorts")
     failures = []
     if not collect_only:
-        failures = run_audit(settings, out, shard=part, say=_say, progress=bar)
+        failures = run_audit(settings, out, shard=part, jobs=jobs, say=_say, progress=bar)
     values: dict[str, Any] = {
         **dict.fromkeys(JSON_KEYS),
         "part": part,

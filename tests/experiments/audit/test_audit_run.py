@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from audit_tables import CHEAT, HONEST, made, pairs
 
 import xrano.experiments.audit.run_audit as run_audit_module
@@ -219,7 +220,9 @@ def test_a_tiny_audit_from_phantom_to_figure_and_a_run_on_its_scale(
     out = tmp_path / "audit"
     command = ["audit", "--out", str(out), "--patients", "6", "--epochs", "1", "--kinds", "honest"]
     command += ["noise", "--cohorts", "3", "--methods", "saliency"]
-    assert main(command) == 0
+    threads = torch.get_num_threads()
+    assert main([*command, "--jobs", "1"]) == 0
+    assert torch.get_num_threads() == threads
     said = capsys.readouterr().out
     assert "2 models in 1 cohorts" in said
     models = pd.read_csv(out / "models.csv").set_index("kind")
@@ -248,3 +251,15 @@ def test_a_tiny_audit_from_phantom_to_figure_and_a_run_on_its_scale(
     assert "give both" in capsys.readouterr().err
     assert main([*command, "--epochs", "2"]) == 1
     assert "another epochs" in capsys.readouterr().err
+
+    # Two processes, each with a model: the same numbers, told of in whatever order they come.
+    command[command.index(str(out))] = str(tmp_path / "by-two")
+    assert main([*command, "--jobs", "2"]) == 0
+    assert "[2/2]" in capsys.readouterr().out
+    for name in ("audit_scores.csv", "models.csv"):
+        one, two = (pd.read_csv(folder / name) for folder in (out, tmp_path / "by-two"))
+        kept = [column for column in one if column != "seconds"]
+        pd.testing.assert_frame_equal(one[kept], two[kept], check_exact=True)
+    assert not list((tmp_path / "by-two" / "cohorts").rglob("marks.csv"))
+    assert main([*command, "--jobs", "-1"]) == 1
+    assert "jobs is a number of processes" in capsys.readouterr().err

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json
@@ -70,13 +73,28 @@ class Cohort:
         """The store of a plan, made if it is not there; the honest one where nothing changes."""
         if plan.changes_nothing:
             return open_store(self.store)
-        name = f"{plan.kind}-{plan.strength:g}-{plan.tumour}{'-swapped' if plan.swap else ''}"
+        name = f"{_marks(plan)}-{plan.tumour}{'-swapped' if plan.swap else ''}"
         return open_store(planted_store(self.store, self.root / name, plan, progress=progress))
 
-    def clear(self) -> None:
-        """Remove the planted stores: they can be made again from the honest one."""
-        for table in self.root.glob("*/marks.csv"):
+    def clear(self, plan: PlantingPlan) -> None:
+        """Remove the stores with the marks of a plan, which can be planted again."""
+        for table in self.root.glob(f"{_marks(plan)}-*/marks.csv"):
             shutil.rmtree(table.parent)
+
+
+def _marks(plan: PlantingPlan) -> str:
+    return f"{plan.kind}-{plan.strength:g}"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: how sums are divided changes what a network learns."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_cohort(seed: int, settings: AuditSettings, root: Path, progress: Progress) -> Cohort:
@@ -133,6 +151,13 @@ def finish_model(
     known = read_model(model, folder)
     if known is not None:
         return known
+    with one_thread():
+        return _finished(model, settings, cohort, folder, progress)
+
+
+def _finished(
+    model: AuditModel, settings: AuditSettings, cohort: Cohort, folder: Path, progress: Progress
+) -> FinishedModel:
     start = time.monotonic()
     own = cohort.planted(model.plan(), progress)
     config = run_config(model, settings, own.root, cohort.splits)

@@ -1,12 +1,16 @@
-"""An audit from its settings to its finished models, cohort by cohort, with the time left."""
+"""An audit from its settings to its finished models, several at a time, with the time left."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
+from xrano.data.preparation.jobs import worker_count
 from xrano.errors import UnfinishedError, XranoError, is_out_of_memory
 from xrano.experiments.audit.audit_files import claim
 from xrano.experiments.audit.one_model import (
@@ -22,7 +26,7 @@ from xrano.progress import Progress, minutes, quiet
 
 Say = Callable[[str], object]
 
-_ADVICE = "out of memory: use coarser voxels or fewer patients"
+_ADVICE = "out of memory: use coarser voxels, fewer patients or fewer jobs"
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,15 @@ class AuditFailure:
     error: str
 
 
+Attempt: TypeAlias = FinishedModel | AuditFailure
+
+
 def run_audit(
     settings: AuditSettings,
     out: Path,
     *,
     shard: Shard | None = None,
+    jobs: int = 1,
     say: Say,
     progress: Progress = quiet,
     clock: Callable[[], float] = time.monotonic,
@@ -50,16 +58,18 @@ def run_audit(
         settings: of the audit.
         out: its folder.
         shard: the part of the cohorts that this process works on; all if not given.
+        jobs: processes, each with a model of its own; 0 for one a core. The numbers do not depend
+            on it: a model has one thread in any case.
         say: takes a line a model.
-        progress: how to show progress within one.
+        progress: how to show progress in making phantoms, and within a model if there is one job.
         clock: seconds.
 
     Returns:
         The models that failed for a reason that their user can mend; the others are done.
 
     Raises:
-        ConfigError: if the folder holds an audit of other settings, or another process works on
-            the same shard.
+        ConfigError: if the folder holds an audit of other settings, another process works on the
+            same shard, or ``jobs`` is negative.
     """
     cohorts = of_shard(settings.cohort_seeds, shard)
     work = [model for model in settings.models() if model.cohort_seed in cohorts]
@@ -68,22 +78,55 @@ def run_audit(
         waiting = [model for model in work if read_model(model, model_folder(out, model)) is None]
         if len(waiting) < len(work):
             say(f"{len(work) - len(waiting)} of {len(work)} models are done already")
+        for seed in dict.fromkeys(model.cohort_seed for model in waiting):
+            # What is wrong with a cohort is said of each of its models.
+            with suppress(XranoError):
+                make_cohort(seed, settings, _cohort_folder(out, seed).root, progress)
         failures: list[AuditFailure] = []
-        spent: list[float] = []
-        for number, model in enumerate(waiting):
-            start = clock()
-            found = _attempt(model, settings, out, progress)
-            spent.append(clock() - start)
-            left = minutes(sum(spent) / len(spent) * (len(waiting) - number - 1))
+        start = clock()
+        for number, found in enumerate(_attempts(waiting, settings, out, jobs, progress), start=1):
+            left = minutes((clock() - start) / number * (len(waiting) - number))
             if isinstance(found, AuditFailure):
                 failures.append(found)
             said = f"failed: {found.error}" if isinstance(found, AuditFailure) else _words(found)
-            say(f"[{number + 1}/{len(waiting)}] {model.name}: {said}; {left} left")
-            following = waiting[number + 1 :][:1]
-            if not following or _scans_of(following[0]) != _scans_of(model):
-                # Three planted stores a kind: of all kinds they would fill a disk.
-                _cohort_folder(out, model.cohort_seed).clear()
+            say(f"[{number}/{len(waiting)}] {found.model.name}: {said}; {left} left")
     return failures
+
+
+def _attempts(
+    waiting: Sequence[AuditModel],
+    settings: AuditSettings,
+    out: Path,
+    jobs: int,
+    progress: Progress,
+) -> Iterator[Attempt]:
+    """The models as they are done; those that share planted scans are one job's, in turn."""
+    batches = [list(group) for _, group in groupby(waiting, key=_scans_of)]
+    count = min(worker_count(jobs), len(batches))
+    if count <= 1:
+        for batch in batches:
+            yield from _finish(batch, settings, out, progress)
+        return
+    from joblib import Parallel, delayed
+
+    finished = Parallel(n_jobs=count, return_as="generator_unordered")(
+        delayed(_finish_all)(batch, settings, out) for batch in batches
+    )
+    for found in finished:
+        yield from found
+
+
+def _finish_all(batch: Sequence[AuditModel], settings: AuditSettings, out: Path) -> list[Attempt]:
+    return list(_finish(batch, settings, out, quiet))
+
+
+def _finish(
+    batch: Sequence[AuditModel], settings: AuditSettings, out: Path, progress: Progress
+) -> Iterator[Attempt]:
+    for model in batch:
+        yield _attempt(model, settings, out, progress)
+    # Three planted stores a kind: of all kinds they would fill a disk.
+    _cohort_folder(out, batch[0].cohort_seed).clear(batch[0].plan())
 
 
 def finished_models(settings: AuditSettings, out: Path) -> list[FinishedModel]:
@@ -111,9 +154,7 @@ def model_folder(out: Path, model: AuditModel) -> Path:
     return out / "models" / model.name
 
 
-def _attempt(
-    model: AuditModel, settings: AuditSettings, out: Path, progress: Progress
-) -> FinishedModel | AuditFailure:
+def _attempt(model: AuditModel, settings: AuditSettings, out: Path, progress: Progress) -> Attempt:
     try:
         root = _cohort_folder(out, model.cohort_seed).root
         cohort = make_cohort(model.cohort_seed, settings, root, progress)
