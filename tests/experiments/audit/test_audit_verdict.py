@@ -21,11 +21,18 @@ def test_the_verdict_says_what_to_trust_what_not_and_of_how_many_models():
     assert "Audit: 24 of 24 models, 24 min of work." in text
     assert "all lesions (8 honest, 15 cheating models):" in text
     assert "small lesions below 6.0 ml of core (8 honest, 15 cheating models):" in text
-    trusted = next(line for line in text.splitlines() if "to trust:" in line)
-    assert "Saliency: relevance mass, gain 1.00 [1.00, 1.00]" in trusted
-    assert "Grad-CAM" not in trusted
-    distrusted = next(line for line in text.splitlines() if "to distrust" in line)
-    assert "relevance mass, gain (gradcam)" in distrusted
+    lines = text.splitlines()
+    first, last = (
+        next(number for number, line in enumerate(lines) if line.startswith(start))
+        for start in ("  to trust:", "  to distrust")
+    )
+    (trusted,) = (line for line in lines[first + 1 : last] if line.startswith("    Saliency"))
+    assert trusted.startswith("    Saliency (1.00, intervals from 1.00): ")
+    assert "relevance mass, gain" in trusted
+    assert not any("Grad-CAM" in line for line in lines[first + 1 : last])
+    distrusted = lines[last + 1]
+    assert distrusted.startswith("    Grad-CAM (0.")
+    assert "relevance mass, gain" in distrusted
     assert "Headline, named beforehand" in text
     assert "not a medical device" in text
     assert "phantoms" in text

@@ -21,9 +21,6 @@ from xrano.experiments.audit.verification import RULE
 from xrano.progress import minutes
 from xrano.viz.names import method_name
 
-_MOST_NAMED = 10
-"""Scores of a size that are named with their AUROC, the highest first."""
-
 DISCLAIMER = "Research software, not a medical device."
 
 CAVEAT = (
@@ -126,25 +123,26 @@ def _stratum(table: pd.DataFrame, stratum: str, result: AuditResult) -> list[str
         ("too few models", "too few models"),
     ):
         found = own[own["verdict"] == verdict].sort_values("auroc", ascending=False)
-        if len(found):
-            lines.append(f"  {words}: {_listed(found, full=verdict in ('trust', 'reversed'))}")
+        lines += [f"  {words}:", *_by_method(found)] if len(found) else []
     return lines
 
 
-def _listed(rows: pd.DataFrame, *, full: bool) -> str:
-    """Scores with their AUROC where they are few or matter, or grouped by what they measure."""
-    if full:
-        named = [
-            f"{score_name(row['method'], row['score'])} {_estimate(row)}"
-            for _, row in rows.head(_MOST_NAMED).iterrows()
-        ]
-        more = len(rows) - len(named)
-        return "; ".join([*named, *([f"{more} more in audit.csv"] if more else [])])
-    groups = rows.groupby("score", sort=False)["method"].agg(list)
-    return "; ".join(
-        f"{AUDIT_SCORES[str(score)].words} ({', '.join(map(str, methods))})"
-        for score, methods in groups.items()
-    )
+def _by_method(rows: pd.DataFrame) -> list[str]:
+    """A line a method: how far its scores part the models, then which they are, the best first."""
+    lines = []
+    for method, own in rows.groupby("method", sort=False):
+        known = own.dropna(subset=["auroc"])
+        if known.empty:
+            told = "undefined"
+        elif len(known) == 1:
+            told = _estimate(known.iloc[0])
+        else:
+            low, high = known["auroc"].min(), known["auroc"].max()
+            told = f"{high:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+            told += f", intervals from {known['low'].min():.2f}"
+        named = "; ".join(AUDIT_SCORES[str(score)].words for score in own["score"])
+        lines.append(f"    {method_name(str(method))} ({told}): {named}")
+    return lines
 
 
 def _kinds(table: pd.DataFrame) -> list[str]:
