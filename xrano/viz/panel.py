@@ -113,6 +113,7 @@ def case_panel(
             views,
             mosaic=slice_by == SliceBy.MOSAIC,
             classes=tuple(case.probabilities),
+            screen=width is None,
         )
         reasons = "; ".join(dict.fromkeys(choice.reason for _, choice in choices))
         below = f"{SIDES[seen]}. Slice: {reasons}."

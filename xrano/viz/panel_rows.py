@@ -1,6 +1,7 @@
 """Which picture of a panel stands in which row and column, and what is written beside it.
 
-* One target a method, one slice: the scans, then the maps in rows below.
+* One target a method, one slice: the scans, then the maps in rows below; on a screen a single map
+  stands beside the scans.
 * One target a method, several planes: one row a plane, the scans first, then the maps.
 * Several targets, or timepoints apart: the scans above, then methods in rows and targets and
   timepoints in columns.
@@ -43,6 +44,7 @@ def rows_of(
     *,
     mosaic: bool = False,
     classes: Sequence[str] = (),
+    screen: bool = True,
 ) -> list[PanelRow]:
     """Arrange the cells of a case.
 
@@ -52,6 +54,7 @@ def rows_of(
         views: one a plane, or all slices of a mosaic; at least one.
         mosaic: whether they are a mosaic.
         classes: targets in the order of their columns; others follow as they come.
+        screen: whether there is room for four pictures in a row, which a printed column lacks.
     """
     if mosaic:
         return [
@@ -67,7 +70,7 @@ def rows_of(
     if any(len(columns) > 1 for columns in _columns_by_group(maps)):
         return [*_scan_rows(scans, views), *_grid_rows(maps, views, classes)]
     if len(views) == 1:
-        rows = _flowing(scans, maps)
+        rows = [[*scans, *maps]] if screen and len(maps) == 1 else _flowing(scans, maps)
         return [
             PanelRow(tuple((cell, views[0]) for cell in row), tuple(cell.title for cell in row))
             for row in rows
