@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -44,7 +45,7 @@ def picture_of(text: str) -> np.ndarray:
 
 
 def facts_of(text: str) -> dict[str, str]:
-    cells = r'<th scope="row"[^>]*>([^<]*)</th><td style="text-align:left">([^<]*)</td>'
+    cells = r'<th scope="row"[^>]*>([^<]*)</th><td[^>]*>([^<]*)</td>'
     return dict(re.findall(cells, text))
 
 
@@ -189,7 +190,7 @@ def test_hostile_names_of_an_explanation_are_text(explored):
 
 
 def test_a_run_tells_its_patients_and_its_accuracy(opened, tiny_run):
-    text = opened._repr_html_()
+    text = re.sub(r' style="[^"]*"', "", opened._repr_html_())
     told, table = facts_of(text), tiny_run.predictions
     accuracy = balanced_accuracy_score(table["response"], table["predicted"])
     assert told["balanced accuracy"] == f"{accuracy:.2f} (chance 0.25)"
@@ -231,6 +232,40 @@ def test_scores_of_several_pairs_are_those_of_each(opened):
     np.testing.assert_array_equal(own["value"], one["value"])
     assert list(own["status"]) == list(one["status"])
     assert opened.scores([]).empty
+
+
+def test_scores_say_once_what_is_the_same_in_all_rows(explored):
+    scores = explored.scores()
+    text = re.sub(r' style="[^"]*"', "", scores._repr_html_())
+    pair = scores["pair_id"].iloc[0]
+    assert text.count(pair) == 1
+    heads = re.findall(r'<th scope="col">([^<]*)</th>', text)
+    assert heads == [name for name in scores.columns if scores[name].nunique(dropna=False) > 1]
+    assert {"method", "region", "metric", "value", "chance"} <= set(heads)
+    assert text.count("<tr>") == 1 + min(len(scores), 24)
+    assert f"{len(scores)} rows, the first 24 shown" in text
+    row = scores.iloc[3]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", text)[len(heads) :]
+    fourth = dict(zip(heads, cells[3 * len(heads) :], strict=False))
+    assert fourth["metric"] == row["metric"]
+    assert fourth["value"] == f"{row['value']:.3g}".replace("-", "−")
+
+
+def test_what_is_taken_from_scores_is_as_any_data_frame(explored):
+    scores = explored.scores()
+    mass = scores.query("metric == 'relevance_mass_accuracy'")
+    assert "The same in all" in mass._repr_html_()
+    assert "metric relevance_mass_accuracy" in mass._repr_html_()
+    few = scores[["method", "region", "value"]]
+    assert few._repr_html_() == pd.DataFrame(few)._repr_html_()
+    assert scores.iloc[:1]._repr_html_() == pd.DataFrame(scores.iloc[:1])._repr_html_()
+    hostile = scores.assign(pair_id=HOSTILE, region=[HOSTILE, *scores["region"][1:]])
+    assert "<script" not in hostile._repr_html_()
+
+
+def test_jupyter_is_told_not_to_typeset_what_stands_between_dollars(explored):
+    for item in (explored, explored.maps[0], explored.scores()):
+        assert item._repr_html_().startswith('<div class="mathjax_ignore')
 
 
 # --- small pieces

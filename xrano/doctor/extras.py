@@ -38,6 +38,7 @@ EXTRAS = (
         {"jupyterlab": "jupyterlab", "ipykernel": "ipykernel", "ipywidgets": "ipywidgets"},
         "run the notebooks, explore in Jupyter",
     ),
+    Extra("niivue", {"ipyniivue": "ipyniivue"}, "explore in three dimensions in Jupyter"),
     Extra(
         "docs",
         {"mkdocs": "mkdocs", "material": "mkdocs-material", "mkdocstrings": "mkdocstrings"},

@@ -55,6 +55,7 @@ class Controls:
         self.plane = _dropdown("Plane", [*map(str, Plane), ALL_PLANES])
         self.slice_by = _dropdown("Slice by", SLICE_CHOICES)
         self.mm = _slider("mm", 0.0, 0.0, 1.0, 1.0)
+        self.mm.readout_format = "+.1f"
         self.threshold = _slider("Threshold", 0.2, 0.0, 0.95, 0.05)
         self.opacity = _slider("Opacity", 1.0, 0.0, 1.0, 0.05)
         self.rectification = _dropdown("Sign", _SIGNS)
@@ -65,8 +66,9 @@ class Controls:
         rows = (
             (self.response, self.outcome, self.pair),
             (self.method, self.target, self.timepoints),
-            (self.plane, self.slice_by, self.mm, self.background, self.convention),
+            (self.plane, self.slice_by, self.mm),
             (self.rectification, self.threshold, self.opacity),
+            (self.background, self.convention),
         )
         wrap = widgets.Layout(flex_flow="row wrap")
         self.box = widgets.VBox([widgets.Box(row, layout=wrap) for row in rows])
@@ -92,6 +94,13 @@ class Controls:
             self.convention,
         ):
             control.observe(tell(changed), names="value")
+
+    def keep_to_three_dimensions(self) -> None:
+        """Offer what a viewer of one map can show: all planes at once, no classes beside it."""
+        self.target.options = [one for one in self.target.options if one[1] != "all"]
+        self.timepoints.disabled = True
+        self.plane.value = ALL_PLANES
+        self._fit_slider()
 
     @contextmanager
     def quietly(self) -> Iterator[None]:

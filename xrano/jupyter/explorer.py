@@ -15,9 +15,10 @@ from xrano.explain import Explanation
 from xrano.jupyter import html
 from xrano.jupyter.answers import Answers
 from xrano.jupyter.controls import UNRATED, Controls
+from xrano.jupyter.drawn_picture import DrawnPicture, ShownPicture
 from xrano.jupyter.opened_run import Explored
 from xrano.jupyter.overlap import overlap_html
-from xrano.jupyter.picture import draw_picture, slices_of
+from xrano.jupyter.picture import slices_of
 from xrano.training.run import Run
 from xrano.viz.names import method_name
 from xrano.viz.slice_choice import SliceChoice
@@ -40,7 +41,13 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     """
 
     def __init__(
-        self, run: Run, *, pair: str | None, method: str, settings: AttributionSettings
+        self,
+        run: Run,
+        *,
+        pair: str | None,
+        method: str,
+        settings: AttributionSettings,
+        picture: ShownPicture | None = None,
     ) -> None:
         self._run = run
         self._answers = Answers(run, settings, room_gb=settings.memory_gb)
@@ -57,7 +64,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             raise UnknownNameError("method for this network", method, offered)
         self.controls = Controls(offered, run.task.classes, run.layout.sequences, run.store.grid)
         self.status, self.words, self.scores = (widgets.HTML() for _ in range(3))
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        # Its room is kept, or everything below would jump while something is computed.
+        self.status.layout.min_height = "28px"
+        self.picture = DrawnPicture() if picture is None else picture
         note = widgets.HTML(f"<small>{html.NOTE}</small>")
         super().__init__(
             [self.controls.box, self.status, self.words, self.picture, self.scores, note]
@@ -65,6 +74,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.controls.outcome.disabled = not self._predicted
         self._list_pairs()
         with self.controls.quietly():
+            if self.picture.one_map_in_3d:
+                self.controls.keep_to_three_dimensions()
             self.controls.method.value = first
             if pair is not None:
                 self.controls.pair.value = pair
@@ -106,10 +117,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         )
         look, case = chosen.look, explained_case(explanation)
         choices = slices_of(case, explanation.maps, look)
-        figure = draw_picture(case, explanation.maps, look, choices)
+        self.picture.show(case, explanation.maps, look, choices)
         chosen.follow(choices)
         self._explanation = explanation
-        self.picture.value = html.png_of(figure)
         self.words.value = _words(explanation, self._run, choices)
         self._hide(False)
         self._score(explanation, look.rectification)
@@ -182,8 +192,8 @@ def _words(explanation: Explanation, run: Run, choices: Mapping[Plane, SliceChoi
         for plane, one in choices.items()
     )
     return (
-        f"<div>{escape(pair.pair_id)}: {said}, {truth}. Probabilities: {chances}.{beside} "
-        f"Slice: {escape(cut)}.</div>"
+        f'<div style="{html.LINES}">{escape(pair.pair_id)}: {said}, {truth}. '
+        f"Probabilities: {chances}.{beside} Slice: {escape(cut)}.</div>"
     )
 
 
@@ -197,4 +207,6 @@ def _problem(error: BaseException) -> str:
         text = f"{type(error).__name__}: {text}"
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}…"
-    return f'<div role="alert" style="color:#b00020">{escape(text)}</div>'
+    # A colour of letters that reads on white does not on the black of a dark theme.
+    style = f"border-left:4px solid #d32f2f;padding-left:.5em;{html.LINES}"
+    return f'<div role="alert" style="{style}">{escape(text)}</div>'

@@ -16,6 +16,11 @@ REPR_BYTES = 100_000
 
 _DPI = (100, 80, 60, 45, 30)
 
+LINES = "line-height:1.45"
+"""Lines of text in a widget stand as far apart as its controls unless they are told."""
+
+_CELL = 'style="text-align:left;padding:.15em .8em .15em 0"'
+
 NOTE = "Research software, not a medical device."
 
 
@@ -29,37 +34,39 @@ def image(png: bytes, alternative: str) -> str:
     data = base64.b64encode(png).decode()
     return (
         f'<img src="data:image/png;base64,{data}" alt="{escape(alternative)}" '
-        'style="max-width:100%">'
+        'style="display:block;max-width:100%;margin:.3em 0">'
     )
 
 
 def facts(pairs: Mapping[str, object]) -> str:
     """A table of names and values."""
     rows = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(name)}</th>'
-        f'<td style="text-align:left">{escape(str(value))}</td></tr>'
+        f'<tr><th scope="row" {_CELL}>{escape(name)}</th><td {_CELL}>{escape(str(value))}</td></tr>'
         for name, value in pairs.items()
     )
-    return f"<table>{rows}</table>"
+    return f'<table style="{LINES}">{rows}</table>'
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
     """A table with a head; the first cell of a row heads it."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col" {_CELL}>{escape(name)}</th>' for name in columns)
     body = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(str(first))}</th>'
-        + "".join(f"<td>{escape(str(value))}</td>" for value in rest)
+        f'<tr><th scope="row" {_CELL}>{escape(str(first))}</th>'
+        + "".join(f"<td {_CELL}>{escape(str(value))}</td>" for value in rest)
         + "</tr>"
         for first, *rest in rows
     )
     above = f'<caption style="text-align:left">{escape(caption)}</caption>' if caption else ""
-    return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    inside = f"{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<table style="{LINES}">{inside}</table>'
 
 
 def card(title: str, *parts: str) -> str:
     """A heading, what belongs to it, and the disclaimer."""
-    inside = "".join(parts)
-    return f"<div><strong>{escape(title)}</strong>{inside}<div><small>{NOTE}</small></div></div>"
+    head = f"<div><strong>{escape(title)}</strong></div>"
+    foot = f"<div><small>{NOTE}</small></div>"
+    # Jupyter would typeset what stands between two dollars of an id.
+    return f'<div class="mathjax_ignore tex2jax_ignore">{head}{"".join(parts)}{foot}</div>'
 
 
 def number(value: float, form: str = ".2f") -> str:

@@ -28,6 +28,7 @@ from xrano.jupyter.explanation_html import explained_words, explanation_html
 from xrano.jupyter.map_html import show_with
 from xrano.jupyter.run_html import run_html, run_words
 from xrano.jupyter.shown_pair import ShownPair
+from xrano.jupyter.shown_scores import ShownScores
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
 from xrano.scoring.score_table import score_table
@@ -74,7 +75,7 @@ class Explored:
         """Overlap of every map with every region, as tidy rows."""
         masks = masks_of(self.explanation.pair)
         rows = [row for item in self.maps for row in score_one(item, masks, reduction)]
-        return score_table(rows)
+        return ShownScores(score_table(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ class OpenRun:
                 row for one in found for item in one.maps for row in score_one(item, masks, "sum")
             ]
             tables.append(score_table(rows))
-        return pd.concat(tables, ignore_index=True) if tables else score_table([])
+        return ShownScores(pd.concat(tables, ignore_index=True) if tables else score_table([]))
 
     def explain(
         self,

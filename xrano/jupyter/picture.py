@@ -61,11 +61,15 @@ def draw_picture(
     choices: Mapping[Plane, SliceChoice],
 ) -> Figure:
     """The panel, cut where :func:`slices_of` says. Raises as ``case_panel``."""
+    # Its foot says why the slice is this one, which a position alone cannot tell.
+    places: str | dict[str, float] = look.slice_by
+    if places == "mm":
+        places = {str(plane): choice.mm for plane, choice in choices.items()}
     figure = case_panel(
         case,
         maps,
         background=look.background,
-        slice_by={str(plane): choice.mm for plane, choice in choices.items()},
+        slice_by=places,
         planes=look.planes,
         convention=look.convention,
         rectification=look.rectification or None,
