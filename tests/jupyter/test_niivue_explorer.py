@@ -82,11 +82,17 @@ def test_controls_reach_the_viewer(view, viewer):
     choose(view, convention="neurological")
     assert not viewer.opts.is_radiological_convention
     assert not viewer.opts.sagittal_nose_left
-    for plane in ("axial", "coronal", "sagittal"):
+    choose(view, convention="radiological")
+    assert viewer.opts.is_radiological_convention
+
+
+def test_all_planes_are_always_shown_since_letters_of_one_alone_are_misplaced(view, viewer):
+    for plane in ("axial", "coronal", "sagittal", ALL_PLANES):
         choose(view, plane=plane)
-        assert viewer.opts.slice_type is SliceType[plane.upper()]
-    choose(view, plane=ALL_PLANES)
-    assert viewer.opts.slice_type is SliceType.MULTIPLANAR
+        assert viewer.opts.slice_type is SliceType.MULTIPLANAR
+        assert view.controls.mm.disabled == (plane == ALL_PLANES)
+    # niivue's own key would change it.
+    assert viewer.opts.view_mode_hot_key == ""
 
 
 def test_only_what_changes_is_sent_again(view, viewer):

@@ -41,7 +41,7 @@ class DrawnPicture(widgets.Image):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__(
-            format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start")
+            format="png", layout=widgets.Layout(max_width=html.WHOLE_WIDTH, align_self="flex-start")
         )
 
     def show(

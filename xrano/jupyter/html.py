@@ -19,6 +19,9 @@ _DPI = (100, 80, 60, 45, 30)
 LINES = "line-height:1.45"
 """Lines of text in a widget stand as far apart as its controls unless they are told."""
 
+WHOLE_WIDTH = "calc(100% - 4px)"
+"""Of a widget, which has margins: with all of the width its box would scroll sideways."""
+
 _CELL = 'style="text-align:left;padding:.15em .8em .15em 0"'
 
 NOTE = "Research software, not a medical device."

@@ -27,12 +27,6 @@ from xrano.viz.slices import Convention, Plane
 HEIGHT = 460
 """Pixels."""
 
-_SLICES = {
-    Plane.AXIAL: SliceType.AXIAL,
-    Plane.CORONAL: SliceType.CORONAL,
-    Plane.SAGITTAL: SliceType.SAGITTAL,
-}
-
 
 class NiivuePicture(widgets.VBox):  # type: ignore[misc]
     """The current scan, the map over it and the masks' outlines.
@@ -51,19 +45,29 @@ class NiivuePicture(widgets.VBox):  # type: ignore[misc]
             back_color=(0.0, 0.0, 0.0, 1.0),
             font_color=(1.0, 1.0, 1.0, 1.0),
             crosshair_color=(1.0, 1.0, 1.0, 0.6),
+            # Thin, and open in the middle, where the lesion is.
+            crosshair_width_unit="mm",
+            crosshair_width=0.7,
+            crosshair_gap=14.0,
+            show_all_orientation_markers=True,
             is_slice_mm=True,
+            # Always all planes: of a plane alone niivue writes R on the patient's left.
+            slice_type=SliceType.MULTIPLANAR,
+            view_mode_hot_key="",
             multiplanar_show_render=ShowRender.ALWAYS,
+            # Or the letters of two pictures would stand side by side like a word.
+            multiplanar_pad_pixels=14,
             # A file dropped onto it would stand there without a word of where it came from.
             drag_and_drop_enabled=False,
             loading_text="",
             log_level="error",
         )
         # Not stretched over the whole width, as a box does with what it holds.
-        shown = widgets.Layout(max_width="100%", align_self="flex-start")
+        shown = widgets.Layout(max_width=html.WHOLE_WIDTH, align_self="flex-start")
         self.bar = widgets.Image(format="png", layout=shown)
         self.note = widgets.HTML()
         self._scan: tuple[str, str] | None = None
-        self._at: tuple[float, ...] | None = None
+        self._at: tuple[str, tuple[float, ...]] | None = None
         super().__init__([self.viewer, self.bar, self.note])
 
     def show(
@@ -91,15 +95,9 @@ class NiivuePicture(widgets.VBox):  # type: ignore[misc]
 
     def _set_options(self, look: Look) -> None:
         radiological = look.convention == Convention.RADIOLOGICAL
-        shown = _SLICES[look.planes[0]] if len(look.planes) == 1 else SliceType.MULTIPLANAR
-        wanted = {
-            "is_radiological_convention": radiological,
-            "sagittal_nose_left": radiological,
-            "slice_type": shown,
-        }
-        for name, value in wanted.items():
-            if getattr(self.viewer.opts, name) != value:
-                setattr(self.viewer.opts, name, value)
+        for name in ("is_radiological_convention", "sagittal_nose_left"):
+            if getattr(self.viewer.opts, name) != radiological:
+                setattr(self.viewer.opts, name, radiological)
 
     def _point(
         self,
@@ -113,9 +111,9 @@ class NiivuePicture(widgets.VBox):  # type: ignore[misc]
         # The axis that a plane's slices follow is the one that its position lies on.
         by_axis = {plane.normal: choice.mm for plane, choice in everywhere.items()}
         world = tuple(by_axis[axis] for axis in range(3))
-        if (case.pair_id, *world) != self._at:
+        if (case.pair_id, world) != self._at:
             self.viewer.scene.crosshair_pos = crosshair_of(world, frame)
-            self._at = (case.pair_id, *world)
+            self._at = (case.pair_id, world)
 
 
 def crosshair_of(world: Sequence[float], frame: Grid) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 
 import pandas as pd
 
@@ -43,9 +44,10 @@ def scores_html(scores: pd.DataFrame) -> str:
     rows = scores[differing].head(ROWS).itertuples(index=False)
     shown = f"{len(scores)} rows" + (f", the first {ROWS} shown" if len(scores) > ROWS else "")
     told = "; ".join(f"{name} {_word(value)}" for name, value in same.items())
-    caption = f"{shown}. The same in all: {told}" if told else shown
-    table = html.table(differing, [[_word(value) for value in row] for row in rows], caption)
-    return html.card("Scores", table)
+    # Not the table's caption, which would be no wider than a few columns.
+    above = f"<div>The same in all: {escape(told)}.</div>" if told else ""
+    table = html.table(differing, [[_word(value) for value in row] for row in rows], shown)
+    return html.card("Scores", above, table)
 
 
 def _word(value: object) -> str:
