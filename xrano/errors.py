@@ -50,6 +50,10 @@ class UnfinishedError(XranoError):
     """Work on many sessions is done, but some of them failed; the message says which and why."""
 
 
+class OtherProcessError(XranoError):
+    """Another process of the same training failed or went away; it says why, if it can."""
+
+
 class XranoWarning(UserWarning):
     """Something about an input that is allowed but that its user should know."""
 

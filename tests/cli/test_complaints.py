@@ -52,6 +52,11 @@ def said(error: BaseException, capsys: Capture, monkeypatch, *more: str) -> tupl
         (PermissionError(13, "Permission denied", "/x/y"), 1, ("/x/y may not be", "rights")),
         (OSError(errno.EROFS, "Read-only file system", "/x"), 1, ("/x may not be", "Read-only")),
         (OSError(5, "Input/output error"), 1, ("Input/output error",)),
+        (
+            RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [::1]:80"),
+            1,
+            ("another process of this training has gone", "go on"),
+        ),
         (KeyError("scan"), 70, ("KeyError: 'scan'", "bug in xrano", "--debug")),
         (RuntimeError("shapes differ"), 70, ("shapes differ", "bug in xrano")),
         (ZeroDivisionError("x"), 70, ("ZeroDivisionError: x",)),

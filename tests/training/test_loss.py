@@ -59,3 +59,29 @@ def test_the_gradient_is_that_of_finite_differences(gamma):
     confidence = torch.tensor([0.2, 1.0, 0.7], dtype=torch.float64)
     logits = LOGITS.double().requires_grad_(True)
     assert torch.autograd.gradcheck(lambda x: loss(x, TRUTH, confidence), logits)
+
+
+@pytest.mark.parametrize("parts", [[[0, 2], [1]], [[0], [1], [2]], [[0, 1, 2], []]])
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_parts_of_a_batch_add_up_to_its_loss_and_its_gradient(parts, gamma):
+    loss = Loss(label_shares(4, ordinal_scale=1.0), WEIGHTS, focal_gamma=gamma)
+    confidence = torch.tensor([0.2, 1.0, 0.7])
+    whole = LOGITS.clone().requires_grad_(True)
+    expected = loss(whole, TRUTH, confidence)
+    expected.backward()
+    total = loss.weight(TRUTH, confidence)
+    shared = LOGITS.clone().requires_grad_(True)
+    found = [loss(shared[rows], TRUTH[rows], confidence[rows], total=total) for rows in parts]
+    sum(found).backward()
+    torch.testing.assert_close(sum(found), expected)
+    torch.testing.assert_close(shared.grad, whole.grad)
+    # Each part's own mean would be another loss.
+    own = [loss(LOGITS[rows], TRUTH[rows], confidence[rows]) for rows in parts if rows]
+    if len(own) > 1:
+        assert abs(float(sum(own) / len(own) - expected.detach())) > 1e-3
+
+
+def test_the_weight_of_a_batch_is_by_hand():
+    loss = Loss(label_shares(4), WEIGHTS)
+    assert float(loss.weight(TRUTH)) == 0.5 + 3.0 + 2.0
+    assert float(loss.weight(TRUTH, torch.tensor([1.0, 0.5, 0.0]))) == 0.5 + 1.5

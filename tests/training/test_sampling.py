@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from xrano.training.sampling import EpochBatches, class_weights
+from xrano.training.ranks import Ranks
+from xrano.training.sampling import EpochBatches, OwnRows, class_weights, own_batches
 
 RESPONSES = [3] * 30 + [2] * 12 + [0] * 6
 
@@ -80,3 +81,42 @@ def test_weights_are_inverse_to_frequency_and_the_loss_keeps_its_scale():
         share[response] += weights[response]
     assert share[0] == pytest.approx(share[2]) == pytest.approx(share[3])
     assert torch.isfinite(torch.tensor(weights)).all()
+
+
+# --- several processes
+
+
+class Fabric:
+    """As much of one as tells processes apart."""
+
+    def __init__(self, index: int, count: int) -> None:
+        self.global_rank, self.world_size = index, count
+
+
+def processes(count: int) -> list[Ranks]:
+    return [Ranks(Fabric(index, count)) for index in range(count)]
+
+
+@pytest.mark.parametrize(("count", "size"), [(2, 5), (3, 4), (4, 3), (5, 2)])
+def test_processes_share_every_batch_of_one_process(count: int, size: int):
+    whole = EpochBatches(RESPONSES, size, balanced=False, seed=1)
+    expected = read(whole, 3)
+    read_by = [list(OwnRows(whole, ranks)) for ranks in processes(count)]
+    for step, batch in enumerate(expected):
+        parts = [ranks.part(batch) for ranks in processes(count)]
+        assert sorted(chain(*parts)) == sorted(batch)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        for own, rows in zip(parts, (rows[step] for rows in read_by), strict=True):
+            # Who has none reads one to leave out.
+            assert rows == (own or batch[:1])
+    assert {len(rows) for rows in read_by} == {len(expected)}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_processes_take_turns_at_the_batches_of_one(count: int):
+    (ranks,) = processes(1)
+    whole = own_batches(11, 4, ranks)
+    assert whole == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    turns = [own_batches(11, 4, ranks) for ranks in processes(count)]
+    assert sorted(chain(*turns)) == whole
+    assert max(map(len, turns)) - min(map(len, turns)) <= 1

@@ -32,6 +32,8 @@ _NO_ROOM_WORDS = re.compile(
     r"|PytorchStreamWriter failed writing|inline_container.*unexpected pos"
     r"|^\d+ requested and \d+ written$"
 )
+_PEER_GONE = re.compile(r"Connection (closed|reset) by peer|gloo/transport|NCCL error")
+_PEER_ERRORS = ("DistBackendError", "DistNetworkError", "DistStoreError")
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _TOO_MUCH_MEMORY = "use a coarser spacing, a smaller batch or network, or fewer --jobs"
@@ -68,6 +70,11 @@ def complaint(error: BaseException, place: Path | None = None) -> Complaint:
         return _mendable(_of_files(error, place))
     if is_out_of_memory(error):
         return _mendable(f"out of memory ({error or 'no more than that'}); {_TOO_MUCH_MEMORY}")
+    if _PEER_GONE.search(str(error)) or type(error).__name__ in _PEER_ERRORS:
+        return _mendable(
+            "another process of this training has gone, most often because memory ran out; run "
+            "the same command again to go on"
+        )
     if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
         return _mendable(
             "a worker process was killed, most often because memory ran out; use fewer --jobs, or "

@@ -35,6 +35,7 @@ from xrano.cli.help_pages import (
     top_page,
     usage_of,
 )
+from xrano.cli.one_voice import is_told_elsewhere
 from xrano.cli.stopping import StopRequest, sigterm_stops
 from xrano.errors import UnknownNameError, XranoError, XranoWarning
 
@@ -104,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if debug:
                 traceback.print_exc()
             found = _complaint(error, stop, words)
+            if is_told_elsewhere(error):
+                return found.status
             if found.status in (INTERRUPTED, TERMINATED):
                 print(f"xrano: {found.line}", file=sys.stderr)
             else:

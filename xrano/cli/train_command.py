@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
 from xrano.training.pretraining.config import PretrainingConfig
+
+if TYPE_CHECKING:
+    from xrano.training.run import Run
 
 EXAMPLE = (
     "xrano train store --out runs/first --preset laptop   (presets: demo, laptop, paper, "
@@ -29,6 +33,7 @@ def run(
     validation_fraction: float = 0.2,
     seed: int = 0,
     splits: str = "",
+    devices: int = 1,
 ) -> None:
     """Train a network fold by fold; a run that was stopped goes on where it was.
 
@@ -47,6 +52,8 @@ def run(
         validation_fraction: share of the training pairs that choose the epoch.
         seed: of folds, weights, order and augmentation.
         splits: a splits.json to use in the place of new folds.
+        devices: processes of this machine that share every batch, a device each; under torchrun or
+            srun all tasks do.
     """
     config = RunConfig(
         store=str(store),
@@ -65,18 +72,28 @@ def run(
     )
     from xrano.cli.terminal import EpochBar
     from xrano.progress import minutes
+    from xrano.training.fabric import start_ranks
     from xrano.training.plan import describe_plan
     from xrano.training.train_run import train_run
 
-    if training.epochs:
+    ranks = start_ranks(training.accelerator, training.precision, devices)
+    if training.epochs and ranks.first:
         print(describe_plan(config, minutes))
+        if ranks.count > 1:
+            print(f"{ranks.count} processes share every batch of {training.batch_size} pairs")
     bar = EpochBar()
-    finished = train_run(config, out, report=bar, say=print)
+    finished = train_run(config, out, report=bar, say=print, ranks=ranks)
     bar.close()
-    if training.epochs:
+    if ranks.first:
+        _tell(finished, out)
+
+
+def _tell(finished: Run, out: Path) -> None:
+    """What is there now, and what is next."""
+    if finished.config.training.epochs:
         if finished.leak_note:
             print(finished.leak_note)
         print(f"predictions in {out / 'predictions.csv'}; next:  xrano evaluate {out}")
     else:
-        print(f"an untrained {model.name} in {finished.root}")
+        print(f"an untrained {finished.config.model.name} in {finished.root}")
         print(f"next:  xrano explain {out} --pair ID --out explained")

@@ -8,30 +8,30 @@ optimiser is written after every epoch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json
-from xrano.errors import CheckpointError, ConfigError, SplitError
+from xrano.errors import CheckpointError, ConfigError
 from xrano.evaluation.classification import balanced_accuracy
 from xrano.models.classifier import ResponseClassifier
 from xrano.training.checkpoint import load_resume, load_weights, save_resume
 from xrano.training.config import RunConfig, TrainingConfig
-from xrano.training.fabric import optimiser_step, start_fabric
+from xrano.training.epoch import Steps, make_steps, train_epoch
+from xrano.training.fabric import share_statistics, start_fabric
 from xrano.training.fold_data import FoldData
 from xrano.training.fold_progress import FoldProgress, write_line
-from xrano.training.loss import Loss, label_shares
 from xrano.training.network import new_network, save_network
-from xrano.training.prediction import forward, predict_all
-from xrano.training.prefetch import prefetched
-from xrano.training.sampling import EpochBatches, class_weights
-from xrano.training.schedule import Plateau, cosine_rate
+from xrano.training.prediction import predict_all
+from xrano.training.randomness import own_randomness, seed_epoch
+from xrano.training.ranks import ALONE, Ranks
+from xrano.training.sampling import own_batches
+from xrano.training.schedule import Plateau
 from xrano.training.tensorboard import scalar_writer
 
 EpochReport = Callable[[dict[str, Any], int], None]
@@ -46,6 +46,7 @@ def train_fold(
     seed: int,
     report: EpochReport,
     pretrain: Callable[[ResponseClassifier], object] = lambda _network: None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train one fold into ``folder``: model.safetensors, metrics.jsonl, resume.pt, fold.json.
 
@@ -56,9 +57,10 @@ def train_fold(
         config: the run.
         data: its pairs.
         folder: of the fold.
-        seed: of the weights and the order.
+        seed: of the weights, the order and dropout; the global random state is left as it was.
         report: called after each epoch.
         pretrain: changes the new network's weights before there is an optimiser.
+        ranks: the processes that share the work; the first of them writes.
 
     Raises:
         CheckpointError: if ``resume.pt`` is broken or of another network.
@@ -66,65 +68,86 @@ def train_fold(
         ConfigError: if the training diverges, so that no epoch can be chosen, or this machine
             lacks the accelerator.
     """
-    if (folder / "fold.json").is_file():
+    if ranks.by_first((folder / "fold.json").is_file):
         return
     settings = config.training
     names = data.encoder.names if data.encoder is not None else ()
     network = new_network(config, seed=seed, clinical=names)
     resume = folder / "resume.pt"
-    if not resume.is_file():
+    state = ranks.by_first(lambda: load_resume(resume) if resume.is_file() else None)
+    if state is None:
         pretrain(network)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     progress = FoldProgress(plateau=Plateau(settings.learning_rate))
-    if resume.is_file():
-        progress = _resumed(resume, network, optimizer)
-    fabric = start_fabric(settings.accelerator, settings.precision)
-    model, tuned = fabric.setup(network, optimizer)
-    classes = data.training.task.classes
-    sampler = _sampler(data, settings, seed)
-    loaders = _loaders(fabric, data, sampler, settings)
-    loss = _loss(data, settings)
-    writer = scalar_writer(folder / "tensorboard")
+    if state is not None:
+        progress = _resumed(resume, state, network, optimizer)
+    fabric = start_fabric(settings.accelerator, settings.precision, ranks)
+    model, tuned = fabric.setup(share_statistics(network, fabric), optimizer)
+    steps = make_steps(fabric, data, settings, ranks, seed=seed)
+    writer = scalar_writer(folder / "tensorboard") if ranks.first else None
 
-    while progress.epoch < settings.epochs and progress.stale < settings.patience:
-        data.training.set_epoch(progress.epoch)
-        sampler.set_epoch(progress.epoch)
-        train_loss = _train_epoch(fabric, model, tuned, loaders[0], loss, data, progress, settings)
-        logits, truth = predict_all(model, loaders[1], data.validation_clinical)
-        hard = nn.functional.cross_entropy(logits, truth, weight=loss.class_weights)
-        line = {
-            "epoch": progress.epoch,
-            "learning_rate": tuned.param_groups[0]["lr"],
-            "train_loss": train_loss,
-            "val_loss": float(hard),
-            "val_balanced_accuracy": _balanced_accuracy(truth, logits, classes),
-        }
-        if progress.note(float(hard)):
-            save_network(folder / "model.safetensors", network, config)
-        if settings.schedule == "plateau":
-            _hold_best(network, optimizer, progress, train_loss)
-        write_line(folder / "metrics.jsonl", line)
-        writer(line)
-        state = {
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "progress": progress.state(),
-        }
-        save_resume(resume, state)
-        report(line, settings.epochs)
+    with own_randomness(fabric.device):
+        while progress.epoch < settings.epochs and progress.stale < settings.patience:
+            epoch = progress.epoch
+            data.training.set_epoch(epoch)
+            steps.batches.set_epoch(epoch)
+            seed_epoch(fabric.device, seed, epoch, ranks.index)
+            train_loss = train_epoch(fabric, model, tuned, steps, data, progress, settings, ranks)
+            line = {
+                "epoch": epoch,
+                "learning_rate": tuned.param_groups[0]["lr"],
+                "train_loss": train_loss,
+                **_validated(model, steps, data, settings, ranks),
+            }
+            if progress.note(line["val_loss"]) and ranks.first:
+                save_network(folder / "model.safetensors", network, config)
+            if settings.schedule == "plateau":
+                _hold_best(network, optimizer, progress, train_loss)
+            if writer is not None:
+                write_line(folder / "metrics.jsonl", line)
+                writer(line)
+                save_resume(resume, _state(network, optimizer, progress))
+                report(line, settings.epochs)
     if progress.best_epoch < 0:
         raise ConfigError(
             f"{folder}: the validation loss was never a finite number in {progress.epoch} epochs; "
             "delete this folder and train with a lower learning_rate"
         )
-    write_json(folder / "fold.json", {"best_epoch": progress.best_epoch, "epochs": progress.epoch})
+    told = {"best_epoch": progress.best_epoch, "epochs": progress.epoch}
+    ranks.by_first(lambda: write_json(folder / "fold.json", told))
 
 
-def _resumed(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> FoldProgress:
+def _validated(
+    model: nn.Module, steps: Steps, data: FoldData, settings: TrainingConfig, ranks: Ranks
+) -> dict[str, float]:
+    """Loss and balanced accuracy on the validation pairs, the same in every process."""
+    logits, truth = predict_all(model, steps.validation, data.validation_clinical)
+    if ranks.count > 1:
+        task, responses = data.validation.task, list(data.validation.pairs["response"])
+        rows = list(chain(*own_batches(len(responses), settings.batch_size, ranks)))
+        logits = ranks.gathered(rows, logits, (len(responses), len(task.classes)))
+        truth = torch.tensor(task.indices(responses))
+    hard = nn.functional.cross_entropy(logits, truth, weight=steps.loss.class_weights)
+    accuracy = _balanced_accuracy(truth, logits, data.training.task.classes)
+    return {"val_loss": float(hard), "val_balanced_accuracy": accuracy}
+
+
+def _state(
+    network: nn.Module, optimizer: torch.optim.Optimizer, progress: FoldProgress
+) -> dict[str, Any]:
+    return {
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": progress.state(),
+    }
+
+
+def _resumed(
+    path: Path, state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
+) -> FoldProgress:
     """Bring network and optimiser to where an interrupted training was; how far that is."""
-    state = load_resume(path)
     try:
         load_weights(network, state["network"], path)
         optimizer.load_state_dict(state["optimizer"])
@@ -150,67 +173,6 @@ def _hold_best(
     progress.stale = progress.plateau.failures
 
 
-def _loaders(
-    fabric: Fabric, data: FoldData, sampler: EpochBatches, settings: TrainingConfig
-) -> tuple[Any, Any]:
-    training = DataLoader(data.training, batch_sampler=sampler, num_workers=settings.workers)
-    validation = DataLoader(
-        data.validation, batch_size=settings.batch_size, num_workers=settings.workers
-    )
-    # The sampler has its own order; Fabric must not put another one in its place.
-    return fabric.setup_dataloaders(training, validation, use_distributed_sampler=False)  # type: ignore[return-value]
-
-
-def _sampler(data: FoldData, settings: TrainingConfig, seed: int) -> EpochBatches:
-    indices = data.training.task.indices(list(data.training.pairs["response"]))
-    balanced: Any = {"sampler": True, "both": True, "paper": "paper"}.get(settings.balancing, False)
-    sampler = EpochBatches(indices, settings.batch_size, balanced=balanced, seed=seed)
-    if not len(sampler):
-        raise SplitError(
-            f"{len(indices)} training pairs give no batch of two or more; index more patients "
-            "or lower n_folds (--n_folds)"
-        )
-    return sampler
-
-
-def _loss(data: FoldData, settings: TrainingConfig) -> Loss:
-    task = data.training.task
-    weights = torch.ones(len(task.classes))
-    if settings.balancing in ("weights", "both", "paper"):
-        indices = task.indices(list(data.training.pairs["response"]))
-        weights = torch.tensor(class_weights(indices, len(task.classes)))
-    scale = settings.ordinal_scale if settings.labels == "ordinal" else None
-    return Loss(label_shares(len(weights), ordinal_scale=scale), weights, settings.focal_gamma)
-
-
 def _balanced_accuracy(truth: Tensor, logits: Tensor, classes: tuple[str, ...]) -> float:
     names = np.array(classes, dtype=object)
     return balanced_accuracy(names[truth.numpy()], names[logits.argmax(dim=1).numpy()], classes)
-
-
-def _train_epoch(
-    fabric: Fabric,
-    model: nn.Module,
-    optimizer: Any,
-    loader: Any,
-    loss_of: Loss,
-    data: FoldData,
-    progress: FoldProgress,
-    settings: TrainingConfig,
-) -> float:
-    """Mean loss over one epoch of steps."""
-    model.train()
-    losses = []
-    batches = prefetched(loader, ahead=fabric.device.type != "cpu")
-    for step, (inputs, truth, rows) in enumerate(batches):
-        if settings.schedule == "plateau":
-            rate = progress.plateau.rate
-        else:
-            rate = cosine_rate(settings, progress.epoch + step / len(loader))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        logits = forward(model, inputs, data.clinical, rows)
-        loss = loss_of(logits, truth, data.confidence[rows.cpu()])
-        optimiser_step(fabric, model, optimizer, loss)
-        losses.append(loss.item())
-    return float(np.mean(losses))

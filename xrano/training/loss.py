@@ -24,24 +24,44 @@ class Loss:
     class_weights: Tensor
     focal_gamma: float = 0.0
 
-    def __call__(self, logits: Tensor, truth: Tensor, confidence: Tensor | None = None) -> Tensor:
-        """The loss of a batch.
+    def __call__(
+        self,
+        logits: Tensor,
+        truth: Tensor,
+        confidence: Tensor | None = None,
+        *,
+        total: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of a batch, or what some of its samples add to it.
 
         Args:
             logits: (sample, class) float32.
             truth: (sample,) class indices.
             confidence: (sample,) from 0 to 1; all 1 if not given. A batch without any confidence
                 has loss 0.
+            total: :meth:`weight` of the whole batch, where these are a part of it; the losses of
+                all parts then add up to that of the batch.
         """
-        shares = self.labels.to(logits.device)[truth] * self.class_weights.to(logits.device)
+        shares = self._shares(truth.to(logits.device))
         log_p = nn.functional.log_softmax(logits, dim=1)
         focus = (1 - log_p.exp()) ** self.focal_gamma if self.focal_gamma else 1.0
         each = -(shares * focus * log_p).sum(dim=1)
-        weights = shares.sum(dim=1)
         if confidence is not None:
-            confidence = confidence.to(each)
-            each, weights = each * confidence, weights * confidence
-        return each.sum() / weights.sum().clamp_min(torch.finfo(each.dtype).tiny)
+            each = each * confidence.to(each)
+        if total is None:
+            total = self.weight(truth.to(logits.device), confidence)
+        return each.sum() / total.to(each).clamp_min(torch.finfo(each.dtype).tiny)
+
+    def weight(self, truth: Tensor, confidence: Tensor | None = None) -> Tensor:
+        """The sum of the samples' weights, a scalar: what the loss of a batch is divided by."""
+        weights = self._shares(truth).sum(dim=1)
+        if confidence is not None:
+            weights = weights * confidence.to(weights)
+        return weights.sum()
+
+    def _shares(self, truth: Tensor) -> Tensor:
+        """(sample, class) ``q_c w_c``."""
+        return self.labels.to(truth.device)[truth] * self.class_weights.to(truth.device)
 
 
 def label_shares(num_classes: int, *, ordinal_scale: float | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from xrano.training.loop import train_fold
 from xrano.training.network import load_network
 from xrano.training.prediction import predict_all, prediction_table
 from xrano.training.pretraining.pretrain import pretrain
-from xrano.training.run import fold_folder
+from xrano.training.ranks import ALONE, Ranks
+from xrano.training.run import fold_folder, is_finished
+from xrano.training.sampling import own_batches
 
 
 def train_one_fold(
@@ -34,22 +37,31 @@ def train_one_fold(
     *,
     report: Callable[[int, dict[str, Any], int], None],
     say: Callable[[str], object],
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train a fold and write ``predictions.csv`` of its test pairs beside its weights.
 
     Nothing is done twice: neither a finished training nor predictions that are there.
     """
     folder = fold_folder(out, fold)
-    if (folder / "fold.json").is_file() and (folder / "predictions.csv").is_file():
+    if ranks.by_first(lambda: is_finished(folder)):
         return
     data = fold_data(config, store, pairs, splits, fold)
-    if data.encoder is not None:
+    if data.encoder is not None and ranks.first:
         write_json(folder / "clinical.json", data.encoder.to_json())
     seed = config.seed + 1000 * fold
 
     def start(network: ResponseClassifier) -> None:
         _pretrain(
-            config, network, data, store, pairs[is_tested(pairs, splits, fold)], folder, seed, say
+            config,
+            network,
+            data,
+            store,
+            pairs[is_tested(pairs, splits, fold)],
+            folder,
+            seed,
+            say,
+            ranks,
         )
 
     train_fold(
@@ -59,9 +71,11 @@ def train_one_fold(
         seed=seed,
         report=lambda line, epochs: report(fold, line, epochs),
         pretrain=start,
+        ranks=ranks,
     )
     test = pairs[is_tested(pairs, splits, fold)]
-    write_table(folder / "predictions.csv", predict_pairs(config, store, data, test, fold, folder))
+    table = predict_pairs(config, store, data, test, fold, folder, ranks)
+    ranks.by_first(lambda: write_table(folder / "predictions.csv", table))
 
 
 def _pretrain(
@@ -73,6 +87,7 @@ def _pretrain(
     folder: Path,
     seed: int,
     say: Callable[[str], object],
+    ranks: Ranks,
 ) -> None:
     """Start from other weights; whoever is tested or validated on is not read for them."""
     held_out = {*test["patient_id"], *data.validation.pairs["patient_id"]}
@@ -92,6 +107,7 @@ def _pretrain(
         report=say,
         accelerator=config.training.accelerator,
         precision=config.training.precision,
+        ranks=ranks,
     )
 
 
@@ -102,11 +118,15 @@ def predict_pairs(
     pairs: pd.DataFrame,
     fold: int,
     folder: Path,
+    ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
-    """What the fold's network says of rated pairs."""
-    network = load_network(folder / "model.safetensors", config)
+    """What the fold's network says of rated pairs; several processes take turns."""
+    network = ranks.by_first(lambda: load_network(folder / "model.safetensors", config))
     dataset = PairDataset(store, pairs, network.layout, task=data.training.task)
-    loader = DataLoader(dataset, batch_size=config.training.batch_size)
+    batches = own_batches(len(dataset), config.training.batch_size, ranks)
+    loader = DataLoader(dataset, batch_sampler=batches)
     clinical = clinical_inputs(data.encoder, pairs, store)
     logits, _ = predict_all(network, loader, clinical)
+    shape = (len(dataset), len(data.training.task.classes))
+    logits = ranks.gathered(list(chain(*batches)), logits, shape)
     return prediction_table(pairs, logits, fold, data.training.task)

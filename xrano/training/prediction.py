@@ -27,13 +27,16 @@ def predict_all(
 ) -> tuple[Tensor, Tensor]:
     """Logits ``(n, class)`` float32 and class indices ``(n,)`` of a loader, on the CPU.
 
-    ``clinical`` are the clinical vectors of the loader's rows, for a network that takes them.
+    ``clinical`` are the clinical vectors of the loader's rows, for a network that takes them. Of
+    a loader without any batch both are empty.
     """
     model.eval()
     logits, truth = [], []
     for inputs, indices, rows in loader:
         logits.append(forward(model, inputs, clinical, rows).cpu())
         truth.append(indices.cpu())
+    if not logits:
+        return torch.zeros((0, 0)), torch.zeros(0, dtype=torch.long)
     return torch.cat(logits), torch.cat(truth)
 
 

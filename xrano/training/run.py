@@ -213,3 +213,8 @@ def run_pairs(config: RunConfig, store: Store) -> tuple[pd.DataFrame, pd.DataFra
 def fold_folder(root: Path, fold: int) -> Path:
     """Where a run keeps a fold."""
     return root / f"fold-{fold}"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a fold is trained and its predictions are written."""
+    return (folder / "fold.json").is_file() and (folder / "predictions.csv").is_file()

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from torch.utils.data import Sampler
 
+from xrano.training.ranks import Ranks
+
 
 class EpochBatches(Sampler[list[int]]):
     """Batches of row numbers: a shuffle, or a draw that shows every response equally often.
@@ -60,8 +62,53 @@ class EpochBatches(Sampler[list[int]]):
         yield from (batch for batch in batches if len(batch) > 1 or self._batch_size == 1)
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self._responses), self._batch_size)
-        return whole + int(rest > 1 or (rest == 1 and self._batch_size == 1))
+        return batch_count(len(self._responses), self._batch_size)
+
+
+def batch_count(rows: int, batch_size: int) -> int:
+    """How many batches an epoch has; a last one of a single row is left out.
+
+    Example:
+        >>> batch_count(254, 4), batch_count(9, 4)
+        (64, 2)
+    """
+    whole, rest = divmod(rows, batch_size)
+    return whole + int(rest > 1)
+
+
+class OwnRows(Sampler[list[int]]):
+    """One process's rows of every batch.
+
+    Of a batch with fewer rows than processes a process may have none; it is then given the first
+    row, as there is no reading of nothing, and has to leave it out.
+
+    Args:
+        batches: of all processes.
+        ranks: the processes.
+    """
+
+    def __init__(self, batches: Sampler[list[int]], ranks: Ranks) -> None:
+        self._batches = batches
+        self._ranks = ranks
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._batches:
+            yield self._ranks.part(batch) or batch[:1]
+
+    def __len__(self) -> int:
+        return len(self._batches)  # type: ignore[arg-type]
+
+
+def own_batches(count: int, batch_size: int, ranks: Ranks) -> list[list[int]]:
+    """Every n-th of the batches in which one process would read rows in their order.
+
+    Example:
+        >>> from xrano.training.ranks import ALONE
+        >>> own_batches(5, 2, ALONE)
+        [[0, 1], [2, 3], [4]]
+    """
+    rows = range(count)
+    return ranks.part([list(rows[at : at + batch_size]) for at in range(0, count, batch_size)])
 
 
 def class_weights(responses: Sequence[int], num_classes: int) -> list[float]:

@@ -29,6 +29,7 @@ from xrano.training.config import RunConfig
 from xrano.training.config_file import dump_config, load_config
 from xrano.training.network import new_network, save_network
 from xrano.training.one_fold import train_one_fold
+from xrano.training.ranks import ALONE, Ranks
 from xrano.training.run import Run, fold_folder, open_run, rated, read_predictions, run_pairs
 
 FoldReport = Callable[[int, dict[str, Any], int], None]
@@ -42,7 +43,14 @@ def _silent(_text: str) -> None:
     pass
 
 
-def train_run(config: RunConfig, out: Path, *, report: FoldReport, say: Say = _silent) -> Run:
+def train_run(
+    config: RunConfig,
+    out: Path,
+    *,
+    report: FoldReport,
+    say: Say = _silent,
+    ranks: Ranks = ALONE,
+) -> Run:
     """Train every fold asked for and write the out-of-fold predictions.
 
     A run that was interrupted goes on where it stopped.
@@ -52,6 +60,7 @@ def train_run(config: RunConfig, out: Path, *, report: FoldReport, say: Say = _s
         out: its folder.
         report: called after each epoch.
         say: takes lines for the user, such as the fraction of pretrained weights loaded.
+        ranks: the processes that share the work; the first of them reports, says and writes.
 
     Raises:
         ConfigError: if the folder holds a run with other settings.
@@ -67,19 +76,44 @@ def train_run(config: RunConfig, out: Path, *, report: FoldReport, say: Say = _s
     if pairs.empty and config.training.epochs:
         wanted = ", ".join(dict.fromkeys((*config.model.sequences, *config.cases)))
         raise ManifestError(f"{store.root} has no rated pair with {wanted} in both scans")
+    splits = ranks.by_first(lambda: _begin(config, out, store, pairs, exclusions))
+    if splits is None:
+        return open_run(out)
+    for fold in config.folds or range(len(splits["folds"])):
+        train_one_fold(
+            config,
+            store,
+            pairs,
+            splits,
+            fold,
+            out,
+            report=report,
+            say=say if ranks.first else _silent,
+            ranks=ranks,
+        )
+    ranks.by_first(lambda: _gather(out))
+    return open_run(out)
+
+
+def _begin(
+    config: RunConfig, out: Path, store: Store, pairs: pd.DataFrame, exclusions: pd.DataFrame
+) -> Splits | None:
+    """Claim the folder and write down what is trained on what; nothing is for an untrained run."""
     # Everything that can be refused is refused before the folder is claimed.
     splits = _splits(config, out, store, pairs) if config.training.epochs else None
     _claim(out, config, store)
     write_table(out / "exclusions.csv", exclusions)
     if splits is None:
-        return _write_untrained(config, out, store)
-    write_splits(out / "splits.json", splits)
-    for fold in config.folds or range(len(splits["folds"])):
-        train_one_fold(config, store, pairs, splits, fold, out, report=report, say=say)
-    run = open_run(out)
-    predictions = [_predictions(out, fold) for fold in run.trained_folds]
-    write_table(out / "predictions.csv", pd.concat(predictions, ignore_index=True))
-    return run
+        _write_untrained(config, out, store)
+    else:
+        write_splits(out / "splits.json", splits)
+    return splits
+
+
+def _gather(out: Path) -> None:
+    """One table of the predictions of every fold trained."""
+    tables = [_predictions(out, fold) for fold in open_run(out).trained_folds]
+    write_table(out / "predictions.csv", pd.concat(tables, ignore_index=True))
 
 
 def check_names(config: RunConfig, store: Store) -> None:
@@ -133,7 +167,7 @@ def _predictions(out: Path, fold: int) -> pd.DataFrame:
     return read_predictions(fold_folder(out, fold) / "predictions.csv")
 
 
-def _write_untrained(config: RunConfig, out: Path, store: Store) -> Run:
+def _write_untrained(config: RunConfig, out: Path, store: Store) -> None:
     """One fold of random weights that no patient has been shown to."""
     folder = fold_folder(out, 0)
     if config.model.clinical:
@@ -145,7 +179,6 @@ def _write_untrained(config: RunConfig, out: Path, store: Store) -> Run:
         {"protocol": UNTRAINED, "seed": config.seed, "folds": [{"test": patients}]},
     )
     write_json(folder / "fold.json", {"best_epoch": -1, "epochs": 0})
-    return open_run(out)
 
 
 def _claim(out: Path, config: RunConfig, store: Store) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from xrano.errors import ConfigError
 from xrano.experiments.study.arms import Arm
 from xrano.training.config import RunConfig
-from xrano.training.run import fold_folder
+from xrano.training.run import fold_folder, is_finished
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Unit:
     @property
     def finished(self) -> bool:
         """Whether the fold is trained and its predictions are written."""
-        folder = fold_folder(self.root, self.fold)
-        return (folder / "fold.json").is_file() and (folder / "predictions.csv").is_file()
+        return is_finished(fold_folder(self.root, self.fold))
 
 
 def plan_units(

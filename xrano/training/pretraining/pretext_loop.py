@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,10 +14,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from xrano.errors import ConfigError, SplitError
 from xrano.models.factory import MODELS
-from xrano.training.fabric import optimiser_step, start_fabric
+from xrano.training.epoch import take_part
+from xrano.training.fabric import optimiser_step, share_statistics, start_fabric
 from xrano.training.prefetch import prefetched
 from xrano.training.pretraining.config import PretrainingConfig
-from xrano.training.sampling import EpochBatches
+from xrano.training.randomness import own_randomness, seed_epoch
+from xrano.training.ranks import ALONE, Ranks
+from xrano.training.sampling import EpochBatches, OwnRows, own_batches
 
 
 class PretextImages(Protocol):
@@ -47,10 +49,11 @@ class PretextTask:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how exactly to compute: Lightning Fabric's words."""
+    """Where and how exactly to compute: Lightning Fabric's words, and who shares the work."""
 
     accelerator: str = "auto"
     precision: str = "32-true"
+    ranks: Ranks = ALONE
 
 
 def single_image_network(name: str, classes: int, *, seed: int, checkpointing: bool) -> nn.Module:
@@ -83,7 +86,7 @@ def train_pretext(
         task: the images.
         config: epochs, batch size and learning rate.
         seed: of order and dropout.
-        machine: accelerator and precision.
+        machine: accelerator, precision and processes.
         report: called with a line after each epoch.
 
     Returns:
@@ -101,53 +104,42 @@ def train_pretext(
             f"pretraining {task.name} found {count} training images, a batch takes two or more; "
             "index more sessions or choose another kind"
         )
-    fabric = start_fabric(machine.accelerator, machine.precision)
+    ranks = machine.ranks
+    fabric = start_fabric(machine.accelerator, machine.precision, ranks)
     history = []
-    with _own_randomness(fabric.device):
+    with own_randomness(fabric.device):
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
-        model, tuned = fabric.setup(network, optimizer)
-        batches, measured = _loaders(fabric, task, order, config.batch_size)
+        model, tuned = fabric.setup(share_statistics(network, fabric), optimizer)
+        batches, measured = _loaders(fabric, task, order, config.batch_size, ranks)
         for epoch in range(config.epochs):
-            _seed(fabric.device, seed, epoch)
+            seed_epoch(fabric.device, seed, epoch, ranks.index)
             task.training.set_epoch(epoch)
             order.set_epoch(epoch)
-            loss = _train_epoch(fabric, model, tuned, batches)
+            loss = _train_epoch(fabric, model, tuned, batches, order, ranks)
             if not np.isfinite(loss):
                 raise ConfigError(
                     f"pretraining {task.name} diverged in epoch {epoch + 1}: its loss is {loss}; "
                     "lower pretraining.learning_rate"
                 )
-            accuracy = _accuracy(model, measured) if measured is not None else None
+            accuracy = None
+            if measured is not None and task.held_out is not None:
+                accuracy = _right(model, measured, ranks) / len(task.held_out)
             history.append({"epoch": epoch, "loss": loss, "accuracy": accuracy})
             report(_line(task, epoch, config.epochs, loss, accuracy))
     network.cpu()
     return history
 
 
-@contextmanager
-def _own_randomness(device: torch.device) -> Iterator[None]:
-    """Dropout and loaders draw from the global state; put it back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
-
-
-def _seed(device: torch.device, seed: int, epoch: int) -> None:
-    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    torch.default_generator.manual_seed(mixed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(mixed)
-
-
 def _loaders(
-    fabric: Fabric, task: PretextTask, order: EpochBatches, batch_size: int
+    fabric: Fabric, task: PretextTask, order: EpochBatches, batch_size: int, ranks: Ranks
 ) -> tuple[Any, Any]:
-    training: Any = DataLoader(_as_dataset(task.training), batch_sampler=order)
+    training: Any = DataLoader(_as_dataset(task.training), batch_sampler=OwnRows(order, ranks))
     # The sampler has its own order; Fabric must not put another one in its place.
     training = fabric.setup_dataloaders(training, use_distributed_sampler=False)
     if task.held_out is None:
         return training, None
-    held_out: Any = DataLoader(_as_dataset(task.held_out), batch_size=batch_size)
+    own = own_batches(len(task.held_out), batch_size, ranks)
+    held_out: Any = DataLoader(_as_dataset(task.held_out), batch_sampler=own)
     return training, fabric.setup_dataloaders(held_out, use_distributed_sampler=False)
 
 
@@ -156,21 +148,37 @@ def _as_dataset(images: PretextImages) -> Dataset[Any]:
     return dataset  # type: ignore[no-any-return]
 
 
-def _train_epoch(fabric: Fabric, model: nn.Module, optimizer: Any, loader: Any) -> float:
+def _train_epoch(
+    fabric: Fabric,
+    model: nn.Module,
+    optimizer: Any,
+    loader: Any,
+    order: EpochBatches,
+    ranks: Ranks,
+) -> float:
     model.train()
-    losses = []
-    for images, classes in prefetched(loader, ahead=fabric.device.type != "cpu"):
-        loss = nn.functional.cross_entropy(model(images).float(), classes)
-        optimiser_step(fabric, model, optimizer, loss)
+    losses, samples = [], 0
+    fetched = prefetched(loader, ahead=fabric.device.type != "cpu")
+    for (images, classes), whole in zip(fetched, order, strict=True):
+        own = len(ranks.part(whole))
+        if ranks.count > 1:
+            take_part(model, own)
+        logits = model(images[:own]).float()
+        loss = nn.functional.cross_entropy(logits, classes[:own], reduction="sum") / len(whole)
+        # Of several processes' gradients the mean is taken, where the sum is meant.
+        optimiser_step(fabric, model, optimizer, loss * ranks.count)
         losses.append(loss.item())
-    return float(np.mean(losses))
+        samples += own
+    ranks.level_statistics(model, samples)
+    return float(np.mean(ranks.total(torch.tensor(losses, dtype=torch.float64)).numpy()))
 
 
 @torch.no_grad()
-def _accuracy(model: nn.Module, loader: Any) -> float:
+def _right(model: nn.Module, loader: Any, ranks: Ranks) -> float:
+    """How many images of all processes are told right."""
     model.eval()
-    right = [model(images).argmax(dim=1) == classes for images, classes in loader]
-    return float(torch.cat(right).float().mean())
+    right = [(model(images).argmax(dim=1) == classes).sum().item() for images, classes in loader]
+    return float(ranks.total(torch.tensor(sum(right), dtype=torch.float64)))
 
 
 def _line(task: PretextTask, epoch: int, epochs: int, loss: float, accuracy: float | None) -> str:

@@ -30,6 +30,7 @@ from xrano.training.pretraining.pretext_loop import (
     train_pretext,
 )
 from xrano.training.pretraining.rotation import rotation_task, single_scans
+from xrano.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def pretrain(
     report: Callable[[str], object],
     accelerator: str = "auto",
     precision: str = "32-true",
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Load pretrained weights into a network, in place; make the optimiser afterwards.
 
@@ -72,6 +74,7 @@ def pretrain(
         report: called with lines for the user, the fraction of tensors loaded among them.
         accelerator: device kind for Lightning Fabric.
         precision: of the pretext task's steps.
+        ranks: the processes that share the work; the first of them writes.
 
     Returns:
         What ``pretraining.json`` holds; empty for kind ``none``.
@@ -100,12 +103,12 @@ def pretrain(
             seed=seed,
         )
         learnt = _learnt(
-            config, model, task, facts, folder, Machine(accelerator, precision), report
+            config, model, task, facts, folder, Machine(accelerator, precision, ranks), report
         )
     found = load_matching(network, learnt.tensors, origin=learnt.origin)
     report(f"pretraining from {found.line}")
     summary = _summary(config, found, learnt, patients)
-    write_json(folder / "pretraining.json", summary)
+    ranks.by_first(lambda: write_json(folder / "pretraining.json", summary))
     return summary
 
 
@@ -143,7 +146,8 @@ def _learnt(
 ) -> _Learnt:
     """The task's encoder: of an earlier run of the same facts, or trained now."""
     path = folder / "pretrained.safetensors"
-    history = _kept_history(path, facts)
+    ranks = machine.ranks
+    history = ranks.by_first(lambda: _kept_history(path, facts))
     if history is None:
         seed = int(facts["seed"])
         encoder = single_image_network(
@@ -155,10 +159,14 @@ def _learnt(
             name: value.detach().contiguous() for name, value in encoder.state_dict().items()
         }
         details = json.dumps({"facts": facts, "history": history}, sort_keys=True)
-        write_atomically(
-            path, lambda temporary: save_file(tensors, temporary, metadata={"xrano": details})
-        )
-    return _Learnt(read_weights(path), history, task.name)
+        ranks.by_first(lambda: _save(path, tensors, details))
+    return _Learnt(ranks.by_first(lambda: read_weights(path)), history, task.name)
+
+
+def _save(path: Path, tensors: dict[str, Tensor], details: str) -> None:
+    write_atomically(
+        path, lambda temporary: save_file(tensors, temporary, metadata={"xrano": details})
+    )
 
 
 def _kept_history(path: Path, facts: dict[str, Any]) -> list[dict[str, Any]] | None:
