@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from killed_runs import digests, kill_again_and_again
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -209,6 +210,30 @@ def test_killed_at_random_moments_it_ends_with_the_same_files(
     found = kill_again_and_again(command, tmp_path / "out", digests(whole), kills=3, seed=4)
     assert len(found.moments) == 3
     assert found.different == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("started_by", ["torchrun", "srun"])
+def test_two_processes_of_one_job_leave_the_same_files(
+    tiny_run: Run, whole: Path, tmp_path: Path, started_by: str
+):
+    command = [
+        *("-m", "xrano.cli.main", "explain", str(tiny_run.root), "--all"),
+        *("--methods", *METHODS, "--n-steps", "2", "--out", str(tmp_path)),
+    ]
+    # Sidecars tell the threads, and torchrun would have one.
+    shared = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    if started_by == "torchrun":
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        words, tasks = [sys.executable, *torchrun, *command], [shared]
+    else:
+        words = [sys.executable, *command]
+        tasks = [{**shared, "SLURM_PROCID": str(rank), "SLURM_NTASKS": "2"} for rank in (0, 1)]
+    job = [subprocess.Popen(words, env=task, stdout=subprocess.PIPE, text=True) for task in tasks]
+    said = [process.communicate()[0] for process in job]
+    assert [process.returncode for process in job] == [0] * len(job)
+    assert digests(tmp_path) == digests(whole)
+    assert len(list(tmp_path.glob(".lock-*-of-2"))) == 2, said
 
 
 def test_a_full_disk_is_told_in_one_line_and_the_rest_is_made_later(
