@@ -54,7 +54,10 @@ def test_commands_parse(page, tmp_path, monkeypatch, capsys):
             pytest.fail(f"{page.name}:{line}: xrano {' '.join(words)}: {complaint}")
 
 
-OF_OTHERS = {"--help", "--version", "--strict", "--doctest-modules", "--extra-index-url", "--array"}
+OF_OTHERS = {
+    *("--help", "--version", "--strict", "--doctest-modules", "--extra-index-url"),
+    *("--array", "--gres", "--gpus-per-task", "--ntasks", "--ntasks-per-node"),
+}
 """Options of pip, pytest, mkdocs and SLURM, and those that every command has."""
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xrano.cli.answers import Answer
+
+if TYPE_CHECKING:
+    from xrano.experiments.study.study_file import Study
 
 EXAMPLE = "xrano study studies/phantom.yaml --out study   (an array of jobs: add  --shard 2/8)"
 POSITIONAL_HELP = "YAML file of the arms, such as studies/phantom.yaml"
@@ -20,6 +23,7 @@ JSON_KEYS = {
     "verdicts": "sentences: what was better, worse, not resolved",
     "unfinished": "arms that could not be judged, with the reason",
     "files": "what was written, in the order to look at it",
+    "plan": "of --plan: processes, and of the one with most: folds, steps, hours",
 }
 
 
@@ -30,6 +34,9 @@ def run(
     shard: str = "",
     cohort_only: bool = False,
     collect_only: bool = False,
+    plan: bool = False,
+    step_seconds: float = 0.0,
+    pairs: int = 0,
 ) -> Answer:
     """Train every arm of a study, beside references, and say which differences are established.
 
@@ -42,6 +49,9 @@ def run(
         shard: i/n: train the i-th of n parts only, for an array of jobs; then run once without.
         cohort_only: make phantom and folds, and train nothing.
         collect_only: train nothing, judge what is trained.
+        plan: only say what it takes: folds, steps, hours.
+        step_seconds: with --plan, of one training step on one of the devices.
+        pairs: with --plan, rated pairs of a cohort that is not there yet.
     """
     from xrano.cli.terminal import bar
     from xrano.experiments.study.collect import collect_study
@@ -55,6 +65,8 @@ def run(
     )
 
     study = read_study(file)
+    if plan:
+        return _tell_plan(study, out, tuple(arms), step_seconds, pairs)
     opened = open_study(study, out, arms=tuple(arms), sharded=bool(shard), progress=bar)
     units = opened.every_unit
     arms_of_units = {unit.arm.name for unit in units}
@@ -92,3 +104,33 @@ def run(
             "files": written,
         }
     return Answer(text, values, lambda: require_whole(failures, out / "failures.csv"))
+
+
+def _tell_plan(
+    study: Study, out: Path, arms: tuple[str, ...], step_seconds: float, pairs: int
+) -> Answer:
+    """What the study would take on 1, 8 and 64 processes."""
+    from xrano.cli.terminal import table_text
+    from xrano.errors import ConfigError
+    from xrano.experiments.study.study_plan import (
+        PROCESSES,
+        plan_rows,
+        plan_shards,
+        study_steps,
+    )
+
+    if step_seconds < 0:
+        raise ConfigError(f"--step_seconds must be > 0, got {step_seconds}")
+    steps = study_steps(study, out, arms=arms, pairs=pairs)
+    plans = [plan_shards(steps, count, step_seconds or None) for count in PROCESSES]
+    most = max(steps, key=lambda one: one.most)
+    lines = [
+        f"{study.name}: {len(steps)} folds to train, each of at most {most.most} steps: "
+        f"{most.steps} an epoch ({most.pairs} pairs), {most.epochs} epochs",
+        table_text(plan_rows(plans)),
+        "training may stop early; validation, pretraining and reading come on top"
+        if step_seconds
+        else "say by --step_seconds what a training step takes, for hours",
+    ]
+    values = {**dict.fromkeys(JSON_KEYS), "name": study.name, "folds": len(steps), "plan": plans}
+    return Answer("\n".join(lines), values)

@@ -30,8 +30,7 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
     check_names(config, store)
     layout = ChannelLayout(config.model.sequences)
     every, found = len(rated(store.pairs)), len(rated(run_pairs(config, store)[0]))
-    pairs = found * (config.n_folds - 1) / config.n_folds
-    training = int(pairs * (1 - config.validation_fraction))
+    training = expected_training_pairs(config, found)
     size = "×".join(str(size) for size in store.grid.shape)
     lines = [
         f"{config.model.name} on {', '.join(layout.sequences)} of both scans, {size} voxels; "
@@ -54,3 +53,14 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
             f"{config.training.epochs} epochs ({most}) a fold"
         )
     return "\n".join(lines)
+
+
+def expected_training_pairs(config: RunConfig, rated_pairs: int) -> int:
+    """About how many pairs each fold of a run trains on.
+
+    Example:
+        >>> expected_training_pairs(RunConfig(n_folds=5, validation_fraction=0.2), 397)
+        254
+    """
+    outside = rated_pairs * (config.n_folds - 1) / config.n_folds
+    return int(outside * (1 - config.validation_fraction))

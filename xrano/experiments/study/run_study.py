@@ -31,6 +31,9 @@ from xrano.progress import Progress, quiet
 from xrano.training.run import rated, run_pairs
 from xrano.training.train_run import check_names
 
+SPLITS = "splits.json"
+"""The folds that all arms share, in a study's folder."""
+
 LEAK_CELLS = tuple(product(("patient", "timepoint"), ("inner", "test")))
 
 
@@ -87,21 +90,35 @@ def open_study(
     pairs = rated(store.pairs)
     if cases:
         pairs = rated(run_pairs(chosen[0].config(cases=list(cases)), store)[0])
-    path = root / "splits.json"
-    splits = _folds(path, pairs, study.n_folds, study.fold_seed, "patient")
-    units = plan_units(
-        chosen,
-        store=store.root,
-        splits=path,
-        seeds=study.seeds,
-        n_folds=study.n_folds,
-        cases=cases,
-        root=root / "runs",
-    )
+    splits = _folds(root / SPLITS, pairs, study.n_folds, study.fold_seed, "patient")
+    units = study_units(study, root, arms=arms, store=store.root)
     leak = {}
     if study.leak is not None and not arms:
         leak = _leak_units(study.leak, study, root / "leak", store, sharded, progress)
     return OpenStudy(study, root, store, splits, tuple(units), leak)
+
+
+def study_units(study: Study, root: Path, *, arms: Sequence[str] = (), store: Path) -> list[Unit]:
+    """The folds of a study's arms, whether trained or not.
+
+    Args:
+        study: the study.
+        root: its folder.
+        arms: only these; all if none is named.
+        store: the prepared store.
+
+    Raises:
+        UnknownNameError: for an arm that does not exist.
+    """
+    return plan_units(
+        [study.arm(name) for name in arms] if arms else study.arms,
+        store=store,
+        splits=root / SPLITS,
+        seeds=study.seeds,
+        n_folds=study.n_folds,
+        cases=union_of_sequences(study) if study.same_cases else (),
+        root=root / "runs",
+    )
 
 
 def train_study(
@@ -169,15 +186,12 @@ def _folds(path: Path, pairs: pd.DataFrame, n_folds: int, seed: int, grouping: s
     return wanted
 
 
-def _leak_units(
-    plan: LeakPlan, study: Study, root: Path, store: Store, sharded: bool, progress: Progress
-) -> dict[tuple[str, str], tuple[Unit, ...]]:
-    if plan.cohort != study.cohort:
-        store = _cohort(plan.cohort, root / "cohort", sharded, progress)
+def leak_arms(plan: LeakPlan) -> dict[tuple[str, str], Arm]:
+    """The four cells of the 2×2, by (grouping, selection)."""
     base = with_preset(plan.base)
     # All four train on the same pairs, so those that choose the epoch are set aside in each.
     base["validation_fraction"] = base.get("validation_fraction") or 0.2
-    arms = {
+    return {
         (grouping, selection): Arm(
             f"folds by {grouping}, selection {selection}",
             "other",
@@ -186,6 +200,14 @@ def _leak_units(
         )
         for grouping, selection in LEAK_CELLS
     }
+
+
+def _leak_units(
+    plan: LeakPlan, study: Study, root: Path, store: Store, sharded: bool, progress: Progress
+) -> dict[tuple[str, str], tuple[Unit, ...]]:
+    if plan.cohort != study.cohort:
+        store = _cohort(plan.cohort, root / "cohort", sharded, progress)
+    arms = leak_arms(plan)
     first = next(iter(arms.values()))
     _require_names(first, store)
     _require_pairs(first, store, ())
