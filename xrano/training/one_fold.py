@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json
@@ -124,7 +125,8 @@ def predict_pairs(
     network = ranks.by_first(lambda: load_network(folder / "model.safetensors", config))
     dataset = PairDataset(store, pairs, network.layout, task=data.training.task)
     batches = own_batches(len(dataset), config.training.batch_size, ranks)
-    loader = DataLoader(dataset, batch_sampler=batches)
+    # A generator of its own: a loader otherwise draws from the global one.
+    loader = DataLoader(dataset, batch_sampler=batches, generator=torch.Generator())
     clinical = clinical_inputs(data.encoder, pairs, store)
     logits, _ = predict_all(network, loader, clinical)
     shape = (len(dataset), len(data.training.task.classes))
