@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import stat
 
 import pytest
@@ -98,3 +100,33 @@ def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):
     (tmp_path / "plain.txt").write_text("x", encoding="utf-8")
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_what_stops_a_writer_is_told_of_the_file_that_it_was_to_make(tmp_path):
+    def fill(temporary):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomically(tmp_path / "map.nii.gz", fill)
+    assert caught.value.filename == str(tmp_path / "map.nii.gz")
+
+    def read_another(temporary):
+        temporary.write_bytes((tmp_path / "source").read_bytes())
+
+    # What another file lacks is told of that one.
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(tmp_path / "map.nii.gz", read_another)
+    assert caught.value.filename == str(tmp_path / "source")
+    assert everything(tmp_path) == []
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_a_library_is_asked(tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(tmp_path), "touch", refuse)
+    called = []
+    with pytest.raises(PermissionError) as caught:
+        write_atomically(tmp_path / "model.safetensors", called.append)
+    assert caught.value.filename == str(tmp_path / "model.safetensors")
+    assert not called

@@ -19,15 +19,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     The temporary name keeps the suffixes (``.nii.gz``), since libraries choose the format by
     them. Parent folders are made. If ``write`` fails nothing is left behind.
+
+    Raises:
+        OSError: naming ``path``, if the folder may not be written or has no room.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
+        # Libraries that write say little of what stops them, and seldom where; Python does.
+        temporary.touch()
+        temporary.unlink()
         write(temporary)
         # Some libraries leave files that their owner alone may read, whatever the umask says.
         temporary.chmod(0o666 & ~_UMASK)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

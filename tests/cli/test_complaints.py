@@ -126,6 +126,15 @@ def test_a_full_disk_names_the_path_and_what_is_free(
     assert complaint(outer, place).line.startswith("no room to write")
 
 
+def test_a_library_that_speaks_of_its_own_insides_is_put_into_words(tmp_path: Path):
+    said = "[enforce fail at inline_container.cc:672] . unexpected pos 1596160 vs 1596052"
+    line = complaint(RuntimeError(said), tmp_path).line
+    assert line.startswith(f"no room to write {tmp_path} (no space left on the disk; ")
+    outer = RuntimeError(said)
+    outer.__context__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "(No space left on device; " in complaint(outer, tmp_path).line
+
+
 def test_the_folder_of_the_command_line_is_named(capsys: Capture, monkeypatch, tmp_path: Path):
     from xrano.cli import phantom_command
 

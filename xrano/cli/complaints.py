@@ -122,8 +122,8 @@ def _of_files(error: BaseException, place: Path | None) -> str:
         return f"a folder is needed, but {file} is a file; name another"
     if _no_room(error):
         return (
-            f"no room to write {path} ({words}{_free(path)}): free space there or name a folder "
-            "on another disk, then run the same command again to go on"
+            f"no room to write {path} ({_lack_of_room(error)}{_free(path)}): free space there or "
+            "name a folder on another disk, then run the same command again to go on"
         )
     if number in _NO_RIGHT:
         return (
@@ -140,6 +140,13 @@ def _no_room(error: BaseException) -> bool:
         or (getattr(one, "errno", None) is None and _NO_ROOM_WORDS.search(str(one)))
         for one in _chain(error)
     )
+
+
+def _lack_of_room(error: BaseException) -> str:
+    """Why there is no room; some libraries speak of their own insides alone."""
+    said = " ".join(f"{getattr(one, 'strerror', None) or ''} {one}" for one in _chain(error))
+    known = re.search(r"No space left on device|Disk quota exceeded|File too large", said)
+    return known[0] if known else "no space left on the disk"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
