@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xrano.text_files import LARGEST_YAML, MOST_VALUES, parse_yaml, read_json, read_yaml
+from xrano.text_files import (
+    LARGEST_YAML,
+    MOST_VALUES,
+    is_cut_off,
+    parse_yaml,
+    read_json,
+    read_yaml,
+)
 
 ORDINARY = """
 store: ../store
@@ -78,3 +85,13 @@ def test_large_files_and_other_encodings_are_refused(tmp_path: Path):
             read(path)
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"a,b\n1,2\n", False), (b"\n", False), (b"a,b\n1,", True), (b"a,b", True), (b"", True)],
+)
+def test_what_was_cut_off_has_no_end(tmp_path: Path, content: bytes, expected: bool):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    assert is_cut_off(path) is expected

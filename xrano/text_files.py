@@ -7,6 +7,7 @@ that no reader survives. Whatever is wrong is a :class:`ValueError`, in one line
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -121,6 +122,19 @@ def _loader() -> Any:
     number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
     return Loader
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a table or list that xrano wrote has lost its end: each line of one is ended.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def _read(path: Path, most: int) -> str:

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from xrano.data.store import (
     FORMAT,
     PreparedSession,
+    Store,
     open_store,
     read_details,
     read_prepared,
@@ -201,4 +202,23 @@ def test_a_grid_that_is_none_is_refused(root: Path):
 def test_statistics_that_are_missing_are_named(root: Path):
     (root / "statistics.json").unlink()
     with pytest.raises(ManifestError, match=r"statistics\.json"):
+        open_store(root)
+
+
+@pytest.mark.parametrize("name", ["sessions.csv", "pairs.csv", "exclusions.csv", "volumes.csv"])
+def test_a_table_that_is_missing_or_cut_off_is_named(
+    phantom_store: Store, tmp_path: Path, name: str
+):
+    root = tmp_path / "store"
+    root.mkdir()
+    for path in phantom_store.root.iterdir():
+        if path.is_file():
+            (root / path.name).write_bytes(path.read_bytes())
+    assert open_store(root).grid.matches(phantom_store.grid)
+    content = (root / name).read_bytes()
+    (root / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ManifestError, match=f"{name} is cut off.*xrano prepare again"):
+        open_store(root)
+    (root / name).unlink()
+    with pytest.raises(ManifestError, match=f"{name} is missing.*xrano prepare again"):
         open_store(root)

@@ -140,11 +140,17 @@ def index_cohort(
         unrated=unrated,
         notes=notes,
     )
-    write_index(out, sessions, segmentations, root=root, dataset=dataset, settings=options)
-    write_table(out / "pairs.csv", pairs)
-    write_table(out / "exclusions.csv", exclusions)
     _write_or_remove(out / "volumes.csv", volumes)
     _write_or_remove(out / PRIVACY_TABLE, privacy_table(findings))
+    write_index(
+        out,
+        sessions,
+        segmentations,
+        root=root,
+        dataset=dataset,
+        settings=options,
+        more={"pairs.csv": pairs, "exclusions.csv": exclusions},
+    )
     return summary
 
 

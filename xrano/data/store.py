@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,14 @@ from xrano.data.session_form import is_filled_with, mistyped_details, require_on
 from xrano.data.tables import read_pairs, read_sessions
 from xrano.errors import CheckpointError, ManifestError, UnknownNameError
 from xrano.geometry import Grid, as_shape
-from xrano.text_files import parse_json, read_json
+from xrano.text_files import is_cut_off, parse_json, read_json
 from xrano.types import Labels, Mask
 
 FORMAT = 2
 """Version of the store's layout."""
+
+TABLES = ("sessions.csv", "segmentations.csv", "pairs.csv", "exclusions.csv", "volumes.csv")
+"""The tables that a store may hold; ``store.json`` lists those that it was made with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,12 +224,13 @@ def session_path(root: Path, patient_id: str, session_id: str) -> Path:
 def write_manifest(
     root: Path, grid: Grid, sequences: tuple[str, ...], settings: Mapping[str, Any]
 ) -> None:
-    """Write ``store.json``: the mark of a whole store."""
+    """Write ``store.json``: the mark of a whole store, whose tables are there already."""
     manifest = {
         "format": FORMAT,
         "grid": {"shape": list(grid.shape), "affine": grid.affine.tolist()},
         "sequences": list(sequences),
         "settings": dict(settings),
+        "tables": [name for name in TABLES if (root / name).is_file()],
     }
     write_json(root / "store.json", manifest)
 
@@ -240,7 +244,8 @@ def open_store(root: Path) -> Store:
     """Open a prepared store.
 
     Raises:
-        ManifestError: if the folder is not a whole store of this version.
+        ManifestError: if the folder is not a whole store of this version, or a table of it is
+            missing or cut off.
     """
     root = Path(root)
     path = root / "store.json"
@@ -256,7 +261,7 @@ def open_store(root: Path) -> Store:
                 f"{path} has format {manifest['format']}, this version reads {FORMAT}: prepare "
                 "again"
             )
-        statistics, settings = read_json(root / "statistics.json"), manifest["settings"]
+        statistics, settings = _read_statistics(root), manifest["settings"]
         grid = Grid(as_shape(manifest["grid"]["shape"]), np.array(manifest["grid"]["affine"]))
         if 4 * math.prod(grid.shape) > volume_limit():
             raise ValueError(
@@ -265,6 +270,7 @@ def open_store(root: Path) -> Store:
         sequences = manifest["sequences"]
         if not (is_filled_with(sequences, list, str) and isinstance(statistics, dict)):
             raise ValueError("sequences is no list of names, or the statistics are no mapping")
+        _require_tables(root, manifest.get("tables", ()))
         return Store(root, grid, tuple(sequences), dict(settings), statistics)
     except ManifestError:
         raise
@@ -272,3 +278,22 @@ def open_store(root: Path) -> Store:
         raise ManifestError(
             f"{path} cannot be read ({type(error).__name__}: {error}); run xrano prepare again"
         ) from error
+
+
+def _read_statistics(root: Path) -> Any:
+    path = root / "statistics.json"
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path} cannot be read ({error}); run xrano prepare again") from error
+
+
+def _require_tables(root: Path, names: Sequence[str]) -> None:
+    """Refuse a store that lacks a table it was made with, or the end of one."""
+    for path in (root / name for name in names if name in TABLES):
+        if not path.is_file():
+            raise ManifestError(f"{path} is missing; run xrano prepare again")
+        if is_cut_off(path):
+            raise ManifestError(
+                f"{path} is cut off (its last line has no end); run xrano prepare again"
+            )

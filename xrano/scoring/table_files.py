@@ -14,6 +14,7 @@ import pandas as pd
 
 from xrano.atomic_files import write_atomically, write_text
 from xrano.errors import ManifestError
+from xrano.text_files import is_cut_off
 
 
 def has_parquet() -> bool:
@@ -55,9 +56,11 @@ def read_frame(
         flags: columns of booleans.
 
     Raises:
-        ManifestError: if the file is missing, or a number is none.
+        ManifestError: if the file is missing or cut off, or a number is none.
     """
     try:
+        if is_cut_off(path):
+            raise ValueError("its last line is cut off; make it again")
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         for column in (name for name in numbers if name in table):
             table[column] = table[column].replace("", "nan").astype(float)

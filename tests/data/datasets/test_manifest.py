@@ -10,7 +10,7 @@ from small_volumes import write_image, write_labels
 from xrano.data.datasets.manifest import read_index, read_manifest, write_index
 from xrano.data.index import index_cohort
 from xrano.data.pairing.pairs import build_pairs
-from xrano.data.tables import segmentation_table, session_table
+from xrano.data.tables import segmentation_table, session_table, write_table
 from xrano.errors import ConfigError, ManifestError
 
 SESSIONS = """patient_id,session_id,week,rating,T1,ADC
@@ -164,10 +164,45 @@ class TestIndex:
             "dataset": "bids",
             "root": "../data",
             "settings": {"space": "native"},
+            "tables": ["sessions.csv", "segmentations.csv"],
         }
         sessions, segmentations = read_index(index)
         assert sessions["T1"].iloc[0] == str(tmp_path / "data" / "P" / "t1.nii.gz")
         assert segmentations["path"].iloc[0] == str(tmp_path / "data" / "P" / "seg.nii.gz")
+
+    @pytest.mark.parametrize("name", ["sessions.csv", "segmentations.csv"])
+    def test_a_table_that_is_missing_or_cut_off_is_named(self, tmp_path: Path, name: str) -> None:
+        path = self._write(tmp_path) / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-1])
+        with pytest.raises(ManifestError, match=f"index/{name} is cut off.*xrano index again"):
+            read_index(path.parent)
+        # Whoever edits a table ends its lines.
+        path.write_bytes(content)
+        assert len(read_index(path.parent)[0]) == 1
+        path.unlink()
+        with pytest.raises(ManifestError, match=f"index/{name} is missing.*xrano index again"):
+            read_index(path.parent)
+
+    def test_an_index_that_was_stopped_half_way_is_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import xrano.data.datasets.manifest as module
+
+        written = []
+
+        def stop(path: Path, table: pd.DataFrame) -> None:
+            written.append(path.name)
+            if path.name == "segmentations.csv":
+                raise KeyboardInterrupt
+            write_table(path, table)
+
+        monkeypatch.setattr(module, "write_table", stop)
+        with pytest.raises(KeyboardInterrupt):
+            self._write(tmp_path)
+        assert written == ["sessions.csv", "segmentations.csv"]
+        with pytest.raises(ManifestError, match=r"segmentations\.csv is missing"):
+            read_index(tmp_path / "index")
 
     def test_index_and_data_can_move_together(self, tmp_path: Path) -> None:
         (tmp_path / "here").mkdir()

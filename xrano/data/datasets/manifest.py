@@ -21,11 +21,11 @@ from xrano.data.cells import relative_path
 from xrano.data.table_columns import sequence_columns
 from xrano.data.tables import read_segmentations, read_sessions, segmentation_table, write_table
 from xrano.errors import ManifestError
-from xrano.text_files import read_json
+from xrano.text_files import is_cut_off, read_json
 
 INDEX_RECORD = "index.json"
 """Beside the tables of an index: ``root`` of the data, further roots ``also`` (where links lead),
-``dataset`` and ``settings``."""
+``dataset``, ``settings``, and the ``tables`` that there must be."""
 
 _NAMED = 5
 
@@ -87,11 +87,21 @@ def read_index(
 
     Raises:
         ManifestError: naming file, line, column and path, as :func:`read_manifest`, or if
-            ``index.json`` is broken. That a file exists is not checked here.
+            ``index.json`` is broken, or a table that it lists is missing or cut off. That an image
+            exists is not checked here.
     """
     folder = Path(folder)
     roots = None if allow_outside else [folder, *_recorded_roots(folder)]
-    sessions = read_sessions(folder / "sessions.csv", roots=roots)
+    _require_tables(folder)
+    try:
+        sessions = read_sessions(folder / "sessions.csv", roots=roots)
+    except ManifestError as error:
+        if "--allow-outside" not in str(error) or (folder / INDEX_RECORD).is_file():
+            raise
+        raise ManifestError(
+            f"{error} (an index that xrano index wrote says in {INDEX_RECORD} where its data are; "
+            f"{folder} holds none)"
+        ) from error
     path = folder / "segmentations.csv"
     segmentations = (
         read_segmentations(path, roots=roots) if path.is_file() else segmentation_table([])
@@ -115,8 +125,12 @@ def write_index(
     root: str | PathLike[str],
     dataset: str,
     settings: Mapping[str, Any] | None = None,
+    more: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Write both tables and ``index.json``.
+    """Write ``index.json``, both tables, and further ones.
+
+    ``index.json`` lists the tables and comes first, and further tables of an earlier index are
+    removed: of an index that was stopped half-way one is missing, and :func:`read_index` says so.
 
     Images that lie outside of the root (behind a link in it, or because that was allowed) get a
     root of their own, so that the index can be read as strictly as any.
@@ -129,10 +143,10 @@ def write_index(
             is a way, so that both can move together.
         dataset: the reader's name.
         settings: its options, as far as JSON knows them.
+        more: further tables by file name, such as ``pairs.csv``.
     """
     folder = Path(folder)
-    write_table(folder / "sessions.csv", sessions)
-    write_table(folder / "segmentations.csv", segmentations)
+    tables = {"sessions.csv": sessions, "segmentations.csv": segmentations, **(more or {})}
     root = Path(root).resolve()
     root = root.parent if root.is_file() else root
     columns = [*sequence_columns(sessions), "brain_mask"]
@@ -142,8 +156,30 @@ def write_index(
         "also": [relative_path(also, folder.resolve()) for also in _further_roots(root, images)],
         "dataset": dataset,
         "settings": dict(settings or {}),
+        "tables": list(tables),
     }
+    for name in more or {}:
+        (folder / name).unlink(missing_ok=True)
     write_json(folder / INDEX_RECORD, record)
+    for name, table in tables.items():
+        write_table(folder / name, table)
+
+
+def _require_tables(folder: Path) -> None:
+    """Refuse an index that lacks a table that it lists, or the end of one."""
+    record = _record(folder)
+    for name in record.get("tables", ()):
+        path = folder / str(name)
+        if not path.is_file():
+            raise ManifestError(
+                f"{path} is missing, and {INDEX_RECORD} lists it: run xrano index again, or take "
+                "it out of that list if the table is not wanted"
+            )
+        if is_cut_off(path):
+            raise ManifestError(
+                f"{path} is cut off: its last line has no end; run xrano index again, or end the "
+                "line if you have edited the table"
+            )
 
 
 def _further_roots(root: Path, images: Iterable[str]) -> list[str]:
@@ -160,16 +196,14 @@ def _further_roots(root: Path, images: Iterable[str]) -> list[str]:
 
 def _recorded_roots(folder: Path) -> list[Path]:
     path = folder / INDEX_RECORD
-    if not path.is_file():
+    record = _record(folder)
+    if not record:
         return []
     try:
-        record = read_json(path)
         named = [record["root"], *record.get("also", [])]
         roots = [(folder.resolve() / name).resolve() for name in named]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ManifestError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); run xrano index again"
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(_unreadable(path, error)) from error
     for root in roots:
         if root == Path(root.anchor):
             raise ManifestError(
@@ -177,6 +211,24 @@ def _recorded_roots(folder: Path) -> list[Path]:
                 "cohort's folder, or allow any with --allow-outside"
             )
     return roots
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What ``index.json`` holds; nothing of tables that were written by hand."""
+    path = folder / INDEX_RECORD
+    if not path.is_file():
+        return {}
+    try:
+        record = read_json(path)
+        if not isinstance(record, dict) or not isinstance(record.get("tables", []), list):
+            raise ValueError("it is no record of an index")
+    except (OSError, ValueError) as error:
+        raise ManifestError(_unreadable(path, error)) from error
+    return record
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return f"{path} cannot be read ({type(error).__name__}: {error}); run xrano index again"
 
 
 def _folder(root: Path) -> Path | None:

@@ -12,7 +12,7 @@ from xrano.data.pairing.pairs import build_pairs
 from xrano.data.preparation.prepare import PreparedCohort, prepare_cohort
 from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.data.table_columns import EXCLUSION_COLUMNS, sequence_columns
-from xrano.data.tables import read_exclusions, read_pairs, write_table
+from xrano.data.tables import read_exclusions, read_pairs
 from xrano.errors import ManifestError
 from xrano.progress import Progress, quiet
 
@@ -66,12 +66,16 @@ def prepare_index(
     pairs, imageless = _with_images(pairs, sessions)
     if pairs.empty:
         raise ManifestError(_no_pair(index, pd.concat([exclusions, imageless]), unrated))
-    cohort = prepare_cohort(
-        sessions, segmentations, pairs, out, settings, jobs=jobs, progress=progress
+    return prepare_cohort(
+        sessions,
+        segmentations,
+        pairs,
+        out,
+        settings,
+        excluded=pd.concat([exclusions, imageless], ignore_index=True),
+        jobs=jobs,
+        progress=progress,
     )
-    excluded = pd.concat([exclusions, imageless, cohort.exclusions], ignore_index=True)
-    write_table(out / "exclusions.csv", excluded)
-    return cohort
 
 
 def _no_pair(index: Path, exclusions: pd.DataFrame, unrated: bool) -> str:

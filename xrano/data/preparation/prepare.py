@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from xrano.atomic_files import write_json
+from xrano.atomic_files import remove_leftovers, write_json
 from xrano.data.normalisation import FALLBACKS
 from xrano.data.preparation.common_grid import boxed, cropped_to, respaced
 from xrano.data.preparation.jobs import Outcome, run_jobs
@@ -117,6 +117,7 @@ def prepare_cohort(
     out: Path,
     settings: PrepareSettings | None = None,
     *,
+    excluded: pd.DataFrame | None = None,
     jobs: int = 1,
     progress: Progress = quiet,
 ) -> PreparedCohort:
@@ -131,6 +132,7 @@ def prepare_cohort(
         pairs: the pairs table.
         out: the store's folder.
         settings: spacing, normalisation, registration.
+        excluded: what was left out before, for ``exclusions.csv``.
         jobs: how many processes; 0 for one a core.
         progress: how to show progress.
 
@@ -139,6 +141,7 @@ def prepare_cohort(
         UnfinishedError: if no pair could be prepared; nothing is then marked as a store.
     """
     settings = settings or PrepareSettings()
+    remove_leftovers(out)
     used = _sessions_of(sessions, pairs)
     names = tuple(name for name in sequence_columns(used) if (used[name] != "").any())
     work = _Preparation(names, settings, out, jobs, progress)
@@ -154,6 +157,9 @@ def prepare_cohort(
     write_table(out / "sessions.csv", used[kept].reset_index(drop=True))
     write_table(out / "segmentations.csv", segmentations)
     write_table(out / "pairs.csv", pairs)
+    left_out = [] if excluded is None else [excluded]
+    exclusions = pd.concat([*left_out, work.log.exclusions], ignore_index=True)
+    write_table(out / "exclusions.csv", exclusions)
     volumes = [line for record in made.values() for line in record["volumes"]]
     write_table(out / "volumes.csv", pd.DataFrame(volumes, columns=VOLUME_COLUMNS))
     write_json(out / "statistics.json", statistics)
