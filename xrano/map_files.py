@@ -193,9 +193,14 @@ def sidecar_path(path: Path) -> Path:
 
 
 def write_description(folder: Path) -> None:
-    """Write the ``dataset_description.json`` that BIDS derivatives need, if it is not there."""
+    """Write the ``dataset_description.json`` that BIDS derivatives need.
+
+    One that is there stays, unless it is no JSON.
+    """
     path = Path(folder) / "dataset_description.json"
-    if not path.is_file():
+    try:
+        read_json(path)
+    except (OSError, ValueError):
         description = {
             "Name": "xrano attribution maps",
             "BIDSVersion": "1.10.0",

@@ -242,9 +242,9 @@ def test_a_unit_that_names_a_map_elsewhere_is_made_again(tiny_run, tmp_path: Pat
     unit = next((tmp_path / "out" / "units").rglob("*.json"))
     told = json.loads(unit.read_text())
     copied = tmp_path / "elsewhere.nii.gz"
-    shutil.copy(tmp_path / "out" / told["files"][0], copied)
-    copied.with_name("elsewhere.json").write_text("{}")
-    unit.write_text(json.dumps({**told, "files": ["../elsewhere.nii.gz"]}))
+    name, size = next((name, size) for name, size in told["files"].items() if "nii" in name)
+    shutil.copy(tmp_path / "out" / name, copied)
+    unit.write_text(json.dumps({**told, "files": {"../elsewhere.nii.gz": size}}))
     again = explain_cohort(tiny_run, tmp_path / "out", request)
     assert (again.made, again.found) == (1, pairs - 1)
 

@@ -1,7 +1,7 @@
 """Every held-out pair of a run explained, each by the network that never saw it.
 
-A *unit* is one method for one pair: its record in ``units/PAIR/METHOD.json`` holds a hash of what
-went in (weights, scans, settings) and the names of the maps that came out, and is written last. A
+A *unit* is one method for one pair: its record (:mod:`xrano.experiments.explained_units`) holds a
+hash of what went in (weights, scans, settings) and the files that came out, and is written last. A
 run that is killed, or asked for one more method, makes only the units that are missing; whatever
 the number of processes, the same files come out.
 """
@@ -16,19 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from xrano.atomic_files import remove_leftovers, write_json
+from xrano.atomic_files import remove_leftovers
 from xrano.attribution.methods import AttributionSettings, MethodRequest
 from xrano.data.pair_volumes import PairVolumes, load_pair
 from xrano.errors import ConfigError, ManifestError
 from xrano.experiments.explained_pairs import explainers_by_fold, save_on_scan
+from xrano.experiments.explained_units import is_whole, write_unit
 from xrano.experiments.scan_place import ScanPlace, scan_place
 from xrano.experiments.shards import Shard, alone_in, of_shard
 from xrano.explain import Explainer
-from xrano.map_files import Storage, sidecar_path
+from xrano.map_files import Storage, sidecar_path, write_description
 from xrano.maps import MERGED_CHANNEL, AttributionMap
 from xrano.progress import Progress, quiet
-from xrano.roots import lies_inside
-from xrano.text_files import read_json
 from xrano.training.prefetch import prefetched
 from xrano.training.run import Run
 
@@ -95,6 +94,7 @@ def explain_cohort(
     pairs = of_shard(held_out(run), shard)
     with alone_in(out, shard):
         remove_leftovers(out)
+        write_description(out / "maps")
         explainers = _Explainers(run, request)
         made = found = 0
         loaded = (load_pair(run.store, record, run.layout) for record in pairs)
@@ -157,25 +157,22 @@ def _explain_pair(
     """How many units of a pair were made, and how many were there."""
     labels = request.labels()
     key = _key_of(pair, explainers.of(record, labels), request)
-    folder = out / "units" / pair.pair_id
-    missing = [name for name in labels if not _is_whole(folder, name, key(name), out)]
+    missing = [name for name in labels if not is_whole(out, pair.pair_id, name, key(name))]
     if missing:
         explanation = explainers.of(record, missing).explain(pair, request.target)
         place = scan_place(run, record, request.scan)
-        files: dict[str, list[str]] = {name: [] for name in missing}
+        files: dict[str, list[Path]] = {name: [] for name in missing}
         for attribution in explanation.maps:
             label = str(attribution.meta["method"])
             if attribution.meta.get("baseline"):
                 label += f":{attribution.meta['baseline']}"
             files[label] += [
-                path.relative_to(out).as_posix()
+                file
                 for path in _save(attribution, place, out / "maps", request)
+                for file in (path, sidecar_path(path))
             ]
         for name in missing:
-            write_json(
-                folder / f"{_file_name(name)}.json",
-                {"key": key(name), "files": sorted(files[name])},
-            )
+            write_unit(out, pair.pair_id, name, key(name), files[name])
     return len(missing), len(labels) - len(missing)
 
 
@@ -200,21 +197,6 @@ def _key_of(
     return key
 
 
-def _is_whole(folder: Path, method: str, key: str, out: Path) -> bool:
-    """Whether a unit was made of the same things and all of its maps are there."""
-    try:
-        unit = read_json(folder / f"{_file_name(method)}.json")
-        # A map's sidecar is written last.
-        paths = [out / name for name in unit["files"]]
-        there = all(
-            lies_inside(path, out) and path.is_file() and sidecar_path(path).is_file()
-            for path in paths
-        )
-        return bool(unit["key"] == key and there)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _save(
     attribution: AttributionMap, place: ScanPlace | None, folder: Path, request: CohortRequest
 ) -> list[Path]:
@@ -230,7 +212,3 @@ def _save(
     if attribution.coarse and place is not None:
         written.append(folder / f"{attribution.stem}.nii.gz")
     return written
-
-
-def _file_name(method: str) -> str:
-    return method.replace(":", "-")
