@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.experiments.killed_runs import digests
+from benchmarks.fault_comparison import digests
 
 
 def seconds(commands: list[list[str]], threads: int) -> float:

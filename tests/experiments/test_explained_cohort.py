@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from killed_runs import digests, kill_again_and_again
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from benchmarks.fault_comparison import digests
+from benchmarks.fault_kills import kill_again_and_again
+from benchmarks.fault_processes import Command
 from xrano.atomic_files import remove_leftovers
 from xrano.attribution.methods import AttributionSettings
 from xrano.cli.main import main
@@ -87,7 +89,7 @@ def test_one_more_method_makes_only_that(tiny_run: Run, whole: Path, tmp_path: P
     assert again.made == 0
 
 
-@pytest.mark.parametrize("damage", ["map", "sidecar", "unit", "broken unit"])
+@pytest.mark.parametrize("damage", ["map", "half a map", "sidecar", "unit", "broken unit"])
 def test_what_is_lost_is_made_again(tiny_run: Run, whole: Path, tmp_path: Path, damage: str):
     explain_cohort(tiny_run, tmp_path, request(("saliency",)))
     before = digests(tmp_path)
@@ -95,6 +97,8 @@ def test_what_is_lost_is_made_again(tiny_run: Run, whole: Path, tmp_path: Path, 
     unit = sorted((tmp_path / "units").rglob("*.json"))[1]
     if damage == "map":
         chosen.unlink()
+    elif damage == "half a map":
+        chosen.write_bytes(chosen.read_bytes()[: chosen.stat().st_size // 2])
     elif damage == "sidecar":
         chosen.with_name(chosen.name.replace(".nii.gz", ".json")).unlink()
     elif damage == "unit":
@@ -202,14 +206,22 @@ def test_what_makes_no_sense_is_refused(tiny_run, tmp_path, capsys, options, wor
 def test_killed_at_random_moments_it_ends_with_the_same_files(
     tiny_run: Run, whole: Path, tmp_path: Path
 ):
-    """As ``python -m benchmarks.kills``, which kills twenty times."""
-    command = [
-        *(sys.executable, "-m", "xrano.cli.main", "explain", str(tiny_run.root), "--all"),
-        *("--methods", *METHODS, "--n-steps", "2", "--out", str(tmp_path / "out")),
+    """As ``python -m benchmarks.faults``, which kills twenty times."""
+    words = [
+        *("explain", str(tiny_run.root), "--all", "--methods", *METHODS, "--n-steps", "2"),
+        *("--out", str(tmp_path / "out")),
     ]
-    found = kill_again_and_again(command, tmp_path / "out", digests(whole), kills=3, seed=4)
+    found = kill_again_and_again(
+        lambda: Command(words, fresh=True),
+        tmp_path / "out",
+        digests(whole),
+        kills=3,
+        seed=4,
+        seconds=5.0,
+        kept=("units/*",),
+    )
     assert len(found.moments) == 3
-    assert found.different == []
+    assert found.faults == []
 
 
 @pytest.mark.slow

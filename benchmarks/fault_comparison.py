@@ -1,0 +1,139 @@
+"""What a folder holds, file by file, so that two runs can be compared; and whether a file is whole.
+
+Hidden files are temporary: nothing reads them, so nothing is compared.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+from safetensors import safe_open
+
+_CHUNK = 1 << 20
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Every file below a folder that a reader may find; one that goes meanwhile is left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every visible file's content, by its name relative to the folder.
+
+    Content is the bytes, but of a zip (``resume.pt``) its members: torch names them by the
+    temporary file that it wrote.
+    """
+    return {path.relative_to(folder).as_posix(): digest(path) for path in visible_files(folder)}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of one file's content."""
+    found = hashlib.sha256()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as packed:
+            for name in sorted(packed.namelist()):
+                found.update(name.partition("/")[2].encode() + b"\0")
+                found.update(packed.read(name))
+    else:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+    return found.hexdigest()
+
+
+def differences(folder: Path, expected: Mapping[str, str]) -> list[str]:
+    """Names of files that are missing, too many, or of other content than expected."""
+    found = digests(folder)
+    names = sorted(found.keys() | expected.keys())
+    return [name for name in names if found.get(name) != expected.get(name)]
+
+
+def half_written(folder: Path) -> list[str]:
+    """Files that a reader would take for whole and that are not, each with what is wrong."""
+    found = []
+    for path in visible_files(folder):
+        try:
+            _read_through(path)
+        except Exception as error:
+            # Whatever a broken file leads its reader into.
+            found.append(f"{path.relative_to(folder).as_posix()} ({type(error).__name__}: {error})")
+    return found
+
+
+def _read_through(path: Path) -> None:
+    for suffix, read in _READERS.items():
+        if path.name.endswith(suffix):
+            read(path)
+            return
+    raise ValueError(f"no reader of {path.suffix} files is known here")
+
+
+def _read_json(path: Path) -> None:
+    json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_lines(path: Path) -> None:
+    _require_last_line(path)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        json.loads(line)
+
+
+def _read_yaml(path: Path) -> None:
+    _require_last_line(path)
+    yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _read_tensors(path: Path) -> None:
+    with safe_open(path, framework="np") as file:
+        for name in file.keys():  # noqa: SIM118
+            file.get_tensor(name)
+
+
+def _unpack(path: Path) -> None:
+    with gzip.open(path) as unpacked:
+        while unpacked.read(_CHUNK):
+            pass
+
+
+def _unzip(path: Path) -> None:
+    with zipfile.ZipFile(path) as packed:
+        broken = packed.testzip()
+        if broken:
+            raise ValueError(f"{broken} is broken")
+
+
+def _require_last_line(path: Path) -> None:
+    if not path.read_bytes().endswith(b"\n"):
+        raise ValueError("its last line has no end")
+
+
+def _require_end(path: Path) -> None:
+    if not path.read_bytes().rstrip().endswith(_ENDS[path.suffix]):
+        raise ValueError("its end is missing")
+
+
+_ENDS = {".png": b"IEND\xaeB`\x82", ".html": b"</html>", ".parquet": b"PAR1", ".svg": b"</svg>"}
+"""How whole files of a kind end."""
+
+_READERS: Mapping[str, Callable[[Path], None]] = {
+    ".json": _read_json,
+    ".jsonl": _read_lines,
+    ".yaml": _read_yaml,
+    **dict.fromkeys((".csv", ".sha256", ".md"), _require_last_line),
+    ".safetensors": _read_tensors,
+    ".gz": _unpack,
+    ".pt": _unzip,
+    **dict.fromkeys(_ENDS, _require_end),
+}
+"""By the end of a file's name: what raises an error if the file is not whole."""
