@@ -32,6 +32,8 @@ def load_config(path: Path) -> RunConfig:
     if not path.is_file():
         raise ConfigError(f"{path} does not exist: a run's config.yaml is needed")
     try:
+        if _is_cut_off(path):
+            raise ValueError(f"its last line {_END.strip()!r} is missing, so it is cut off")
         values = read_yaml(path)
     except ValueError as error:
         raise ConfigError(f"{path} is not YAML of settings: {error}") from error
@@ -85,8 +87,26 @@ def config_from(values: Mapping[str, Any], where: str) -> RunConfig:
 
 
 def dump_config(config: RunConfig) -> str:
-    """The YAML text of a run's config."""
-    return yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
+    """The YAML text of a run's config, as a document with a start and an end.
+
+    What is not named has its default, so that half a file would pass for another config.
+    """
+    return yaml.safe_dump(
+        config.to_dict(),
+        sort_keys=False,
+        allow_unicode=True,
+        explicit_start=True,
+        explicit_end=True,
+    )
+
+
+_START, _END = "---\n", "...\n"
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a file has the start that :func:`dump_config` gives it and not the end."""
+    content = path.read_bytes()
+    return content.startswith(_START.encode()) and not content.endswith(_END.encode())
 
 
 def _build(kind: Any, values: Mapping[str, Any], where: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from xrano.training.schedule import Plateau
 class FoldProgress:
     """How far a training is: next epoch, best validation loss, epochs since it was reached.
 
-    ``kept``: the weights of the best training loss, where the schedule goes back to them.
+    ``kept``: the weights of the best training loss, where the schedule goes back to them;
+    ``lines``: of ``metrics.jsonl``, so that the file can be written anew.
     """
 
     plateau: Plateau
@@ -27,6 +28,7 @@ class FoldProgress:
     best_epoch: int = -1
     stale: int = 0
     kept: dict[str, Tensor] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
 
     def note(self, val_loss: float) -> bool:
         """Take note of an epoch; whether its validation loss is the best so far."""
@@ -48,11 +50,6 @@ class FoldProgress:
         return cls(**{**state, "plateau": Plateau(**state["plateau"])})
 
 
-def write_line(path: Path, line: dict[str, Any]) -> None:
-    """Append a line to a JSON-lines file; a line of the same epoch or later is replaced."""
-    kept = []
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            if json.loads(text)["epoch"] < line["epoch"]:
-                kept.append(text)
-    write_text(path, "\n".join([*kept, json.dumps(line)]) + "\n")
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Write a JSON-lines file anew, whole or not at all."""
+    write_text(path, "".join(f"{line}\n" for line in lines))

@@ -7,6 +7,7 @@ optimiser is written after every epoch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -24,8 +25,9 @@ from xrano.training.checkpoint import load_resume, load_weights, save_resume
 from xrano.training.config import RunConfig, TrainingConfig
 from xrano.training.epoch import Steps, make_steps, train_epoch
 from xrano.training.fabric import share_statistics, start_fabric
+from xrano.training.finished_fold import is_trained, require_weights
 from xrano.training.fold_data import FoldData
-from xrano.training.fold_progress import FoldProgress, write_line
+from xrano.training.fold_progress import FoldProgress, write_lines
 from xrano.training.network import new_network, save_network
 from xrano.training.prediction import predict_all
 from xrano.training.randomness import own_randomness, seed_epoch
@@ -50,8 +52,8 @@ def train_fold(
 ) -> None:
     """Train one fold into ``folder``: model.safetensors, metrics.jsonl, resume.pt, fold.json.
 
-    Does nothing if ``fold.json`` says that the fold is finished; goes on from ``resume.pt`` if
-    there is one.
+    Does nothing if ``fold.json`` says that the fold is finished and its files are whole; goes on
+    from ``resume.pt`` if there is one, which also holds the lines of ``metrics.jsonl``.
 
     Args:
         config: the run.
@@ -63,12 +65,13 @@ def train_fold(
         ranks: the processes that share the work; the first of them writes.
 
     Raises:
-        CheckpointError: if ``resume.pt`` is broken or of another network.
+        CheckpointError: if ``resume.pt`` is broken or of another network, or the weights of the
+            best epoch are lost.
         SplitError: if there are too few training pairs for one batch.
         ConfigError: if the training diverges, so that no epoch can be chosen, or this machine
             lacks the accelerator.
     """
-    if ranks.by_first((folder / "fold.json").is_file):
+    if ranks.by_first(lambda: is_trained(folder)):
         return
     settings = config.training
     names = data.encoder.names if data.encoder is not None else ()
@@ -83,6 +86,7 @@ def train_fold(
     progress = FoldProgress(plateau=Plateau(settings.learning_rate))
     if state is not None:
         progress = _resumed(resume, state, network, optimizer)
+        ranks.by_first(lambda: write_lines(folder / "metrics.jsonl", progress.lines))
     fabric = start_fabric(settings.accelerator, settings.precision, ranks)
     model, tuned = fabric.setup(share_statistics(network, fabric), optimizer)
     steps = make_steps(fabric, data, settings, ranks, seed=seed)
@@ -105,8 +109,9 @@ def train_fold(
                 save_network(folder / "model.safetensors", network, config)
             if settings.schedule == "plateau":
                 _hold_best(network, optimizer, progress, train_loss)
+            progress.lines.append(json.dumps(line))
             if writer is not None:
-                write_line(folder / "metrics.jsonl", line)
+                write_lines(folder / "metrics.jsonl", progress.lines)
                 writer(line)
                 save_resume(resume, _state(network, optimizer, progress))
                 report(line, settings.epochs)
@@ -151,7 +156,8 @@ def _resumed(
     try:
         load_weights(network, state["network"], path)
         optimizer.load_state_dict(state["optimizer"])
-        return FoldProgress.from_state(state["progress"])
+        progress = FoldProgress.from_state(state["progress"])
+        kept = len(progress.lines)
     except CheckpointError:
         raise
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -159,6 +165,14 @@ def _resumed(
             f"{path} is no state of this training ({type(error).__name__}: {error}); delete it to "
             "train this fold from the start"
         ) from error
+    if kept != progress.epoch:
+        raise CheckpointError(
+            f"{path} is of an earlier version of xrano, which kept no metrics in it; delete it to "
+            "train this fold from the start"
+        )
+    if progress.best_epoch >= 0:
+        require_weights(path.parent)
+    return progress
 
 
 def _hold_best(

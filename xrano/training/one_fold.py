@@ -12,19 +12,22 @@ import torch
 from torch.utils.data import DataLoader
 
 from xrano.atomic_files import write_json
+from xrano.data.clinical import read_encoder
 from xrano.data.dataset import PairDataset
 from xrano.data.splits import Splits, is_tested
 from xrano.data.store import Store
 from xrano.data.tables import write_table
+from xrano.errors import CheckpointError, XranoError
 from xrano.models.classifier import ResponseClassifier
 from xrano.training.config import RunConfig
+from xrano.training.finished_fold import is_finished
 from xrano.training.fold_data import FoldData, clinical_inputs, fold_data
 from xrano.training.loop import train_fold
 from xrano.training.network import load_network
 from xrano.training.prediction import predict_all, prediction_table
 from xrano.training.pretraining.pretrain import pretrain
 from xrano.training.ranks import ALONE, Ranks
-from xrano.training.run import fold_folder, is_finished
+from xrano.training.run import fold_folder, read_predictions
 from xrano.training.sampling import own_batches
 
 
@@ -42,10 +45,12 @@ def train_one_fold(
 ) -> None:
     """Train a fold and write ``predictions.csv`` of its test pairs beside its weights.
 
-    Nothing is done twice: neither a finished training nor predictions that are there.
+    Nothing is done twice: neither a finished training nor predictions that are there. What was
+    removed or cut off since is made again, as far as weights are there.
     """
     folder = fold_folder(out, fold)
-    if ranks.by_first(lambda: is_finished(folder)):
+    test = pairs[is_tested(pairs, splits, fold)]
+    if ranks.by_first(lambda: _is_done(config, folder, test)):
         return
     data = fold_data(config, store, pairs, splits, fold)
     if data.encoder is not None and ranks.first:
@@ -53,17 +58,7 @@ def train_one_fold(
     seed = config.seed + 1000 * fold
 
     def start(network: ResponseClassifier) -> None:
-        _pretrain(
-            config,
-            network,
-            data,
-            store,
-            pairs[is_tested(pairs, splits, fold)],
-            folder,
-            seed,
-            say,
-            ranks,
-        )
+        _pretrain(config, network, data, store, test, folder, seed, say, ranks)
 
     train_fold(
         config,
@@ -74,9 +69,27 @@ def train_one_fold(
         pretrain=start,
         ranks=ranks,
     )
-    test = pairs[is_tested(pairs, splits, fold)]
     table = predict_pairs(config, store, data, test, fold, folder, ranks)
     ranks.by_first(lambda: write_table(folder / "predictions.csv", table))
+
+
+def _is_done(config: RunConfig, folder: Path, test: pd.DataFrame) -> bool:
+    """Whether every file of a fold is there and whole, and every tested pair is predicted."""
+    if not is_finished(folder) or (config.model.clinical and not _encodes(folder)):
+        return False
+    try:
+        found = read_predictions(folder / "predictions.csv")
+    except CheckpointError:
+        return False
+    return list(found["pair_id"]) == list(test["pair_id"])
+
+
+def _encodes(folder: Path) -> bool:
+    try:
+        read_encoder(folder / "clinical.json")
+    except XranoError:
+        return False
+    return True
 
 
 def _pretrain(

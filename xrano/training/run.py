@@ -30,6 +30,7 @@ from xrano.data.store import Store, open_store
 from xrano.errors import CheckpointError, ConfigError, SplitError, UnknownNameError
 from xrano.models.classifier import ResponseClassifier
 from xrano.tasks import TASKS, Task
+from xrano.text_files import is_cut_off
 from xrano.training.config import RunConfig
 from xrano.training.config_file import load_config
 from xrano.training.network import load_network
@@ -163,11 +164,27 @@ class Run:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """A table of :func:`xrano.training.prediction.prediction_table` from its file."""
+    """A table of :func:`xrano.training.prediction.prediction_table` from its file.
+
+    Raises:
+        CheckpointError: if the file is missing, cut off or broken.
+    """
     words = dict.fromkeys(
         ("pair_id", "patient_id", "response", "rating_source", "predicted"), "str"
     )
-    return pd.read_csv(path, keep_default_na=False, dtype=words)
+    try:
+        if is_cut_off(path):
+            raise ValueError("its last line has no end")
+        table = pd.read_csv(path, keep_default_na=False, dtype=words)
+        lacking = {"pair_id", "patient_id", "response", "predicted", "fold"} - {*table.columns}
+        if lacking:
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); run the command that trained this run again, which "
+            "makes what is missing"
+        ) from error
+    return table
 
 
 def rated(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -175,17 +192,19 @@ def rated(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["response"] != ""].reset_index(drop=True)
 
 
-def open_run(root: Path, *, store: Path | None = None) -> Run:
+def open_run(root: Path, *, store: Path | None = None, growing: bool = False) -> Run:
     """Open a run's folder.
 
     Args:
         root: the folder that xrano train wrote.
         store: where the prepared store is now, if it has been moved.
+        growing: whether its predictions are about to be written anew.
 
     Raises:
         ConfigError: if the folder is no run.
         ManifestError: if its store is not where it was.
         SplitError: if its splits do not fit the store.
+        CheckpointError: if a fold that was predicted has lost its mark, ``fold.json``.
     """
     root = Path(root)
     if not (root / "config.yaml").is_file():
@@ -201,7 +220,24 @@ def open_run(root: Path, *, store: Path | None = None) -> Run:
     run = Run(root, config, opened, splits)
     if config.training.epochs:
         read_splits(root / "splits.json", rated(run.pairs()))
+        if not growing:
+            _require_marks(run)
     return run
+
+
+def _require_marks(run: Run) -> None:
+    """Refuse a run that would pass for one of fewer folds."""
+    try:
+        predicted = set(run.predictions["fold"])
+    except CheckpointError:
+        # It is not finished, or whoever needs the predictions says what is wrong with them.
+        return
+    for fold in sorted(predicted - set(run.trained_folds)):
+        path = fold_folder(run.root, fold) / "fold.json"
+        raise CheckpointError(
+            f"{path} is missing, and predictions.csv holds predictions of that fold; run the "
+            "command that trained this run again, which makes what is missing"
+        )
 
 
 def run_pairs(config: RunConfig, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -213,8 +249,3 @@ def run_pairs(config: RunConfig, store: Store) -> tuple[pd.DataFrame, pd.DataFra
 def fold_folder(root: Path, fold: int) -> Path:
     """Where a run keeps a fold."""
     return root / f"fold-{fold}"
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a fold is trained and its predictions are written."""
-    return (folder / "fold.json").is_file() and (folder / "predictions.csv").is_file()

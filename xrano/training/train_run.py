@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from xrano.atomic_files import write_json, write_text
+from xrano.atomic_files import remove_leftovers, write_json, write_text
 from xrano.data.splits import (
     PROTOCOLS,
     UNTRAINED,
@@ -25,6 +25,7 @@ from xrano.data.tables import write_table
 from xrano.errors import ConfigError, ManifestError, SplitError, UnknownNameError
 from xrano.models.factory import MODELS
 from xrano.models.stems import STEMS
+from xrano.text_files import is_cut_off
 from xrano.training.config import RunConfig
 from xrano.training.config_file import dump_config, load_config
 from xrano.training.network import new_network, save_network
@@ -102,6 +103,7 @@ def _begin(
     # Everything that can be refused is refused before the folder is claimed.
     splits = _splits(config, out, store, pairs) if config.training.epochs else None
     _claim(out, config, store)
+    remove_leftovers(out)
     write_table(out / "exclusions.csv", exclusions)
     if splits is None:
         _write_untrained(config, out, store)
@@ -112,7 +114,10 @@ def _begin(
 
 def _gather(out: Path) -> None:
     """One table of the predictions of every fold trained."""
-    tables = [_predictions(out, fold) for fold in open_run(out).trained_folds]
+    run = open_run(out, growing=True)
+    # Of a fold that another process still predicts, or was killed at, the file is not there yet.
+    paths = [fold_folder(out, fold) / "predictions.csv" for fold in run.trained_folds]
+    tables = [read_predictions(path) for path in paths if path.is_file()]
     write_table(out / "predictions.csv", pd.concat(tables, ignore_index=True))
 
 
@@ -163,10 +168,6 @@ def _named_splits(path: Path, store: Store, pairs: pd.DataFrame) -> Splits:
     return restrict_splits(splits, pairs)
 
 
-def _predictions(out: Path, fold: int) -> pd.DataFrame:
-    return read_predictions(fold_folder(out, fold) / "predictions.csv")
-
-
 def _write_untrained(config: RunConfig, out: Path, store: Store) -> None:
     """One fold of random weights that no patient has been shown to."""
     folder = fold_folder(out, 0)
@@ -195,12 +196,18 @@ def _claim(out: Path, config: RunConfig, store: Store) -> None:
                 f"{out} already holds a run with other settings (see its config.yaml); choose "
                 "another --out, or delete it"
             )
-        if mark.is_file() and mark.read_text(encoding="utf-8").strip() != fingerprint:
+        # A mark that is cut off is written anew, as one that is missing.
+        marked = mark.is_file() and not is_cut_off(mark)
+        if marked and mark.read_text(encoding="utf-8").strip() != fingerprint:
             raise ConfigError(
                 f"{out} was trained on the store {config.store} before that was prepared anew; "
                 "choose another --out, or delete it"
             )
         if known.folds and config.folds:
             config = replace(config, folds=tuple(sorted({*known.folds, *config.folds})))
+    elif config.folds:
+        # The file was lost, and with it which folds there are.
+        trained = {int(mark.parent.name[5:]) for mark in out.glob("fold-[0-9]*/fold.json")}
+        config = replace(config, folds=tuple(sorted({*trained, *config.folds})))
     write_text(path, dump_config(config))
     write_text(mark, fingerprint + "\n")

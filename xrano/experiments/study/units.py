@@ -9,8 +9,10 @@ from pathlib import Path
 
 from xrano.errors import ConfigError
 from xrano.experiments.study.arms import Arm
+from xrano.text_files import is_cut_off
 from xrano.training.config import RunConfig
-from xrano.training.run import fold_folder, is_finished
+from xrano.training.finished_fold import RUN_FILES, is_finished
+from xrano.training.run import fold_folder
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,11 @@ class Unit:
 
     @property
     def finished(self) -> bool:
-        """Whether the fold is trained and its predictions are written."""
-        return is_finished(fold_folder(self.root, self.fold))
+        """Whether the fold is trained and predicted, and the files of its run are whole."""
+        return is_finished(fold_folder(self.root, self.fold)) and all(
+            path.is_file() and not is_cut_off(path)
+            for path in (self.root / name for name in RUN_FILES)
+        )
 
 
 def plan_units(
