@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,4 +78,14 @@ def _answer(opened: Any, written: Any) -> Answer:
         "failed": written.failed,
         "sources": sources,
     }
-    return Answer("\n".join(lines), values)
+    return Answer("\n".join(lines), values, lambda: _require_pages(written.failed))
+
+
+def _require_pages(failed: Mapping[str, str]) -> None:
+    """Complain of pages that could not be written; the others are there."""
+    from xrano.errors import UnfinishedError
+
+    if failed:
+        pair_id, why = next(iter(failed.items()))
+        more = f", and {len(failed) - 1} others" if len(failed) > 1 else ""
+        raise UnfinishedError(f"no page of {pair_id}{more}: {why}")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from xrano.atomic_files import remove_leftovers
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.agreement import with_agreement
 from xrano.data.pair_volumes import PairVolumes, load_pair
@@ -109,6 +110,7 @@ def score_cohort(
         ManifestError: if there is no pair to score.
     """
     settings = settings or CohortSettings()
+    remove_leftovers(out)
     everyone = held_out(run)
     records = of_shard(everyone, shard)
     explainers = _explainers(run, records, settings)

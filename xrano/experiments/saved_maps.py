@@ -14,6 +14,7 @@ from xrano.data.tissue_priors import store_priors
 from xrano.errors import GridMismatchError, ManifestError
 from xrano.experiments.cohort import masks_of
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
+from xrano.experiments.explained_units import require_whole_units
 from xrano.experiments.pair_references import on_cells
 from xrano.experiments.scored_pair import (
     Beside,
@@ -66,6 +67,7 @@ def score_saved_maps(
     """
     how = MapScoring(reduction, nulls, surrogates)
     facts = saved_facts(folder)
+    require_whole_units(folder)
     _refuse_twice(facts)
     folds = {of["pair_id"]: of.get("fold") for of in facts.values()}
     cohort = cohort_masks(run.store, [run.pair(pair_id) for pair_id in folds])

@@ -23,6 +23,7 @@ from xrano.scoring.lesion_table import lesion_rows
 from xrano.scoring.null_table import placement_rows, random_weights_rows
 from xrano.scoring.pair_masks import Cell, PairMasks
 from xrano.scoring.reference_maps import CHANGE
+from xrano.scoring.report import REPORT_FILE
 from xrano.scoring.rows import (
     SeenMap,
     all_lesions,
@@ -210,6 +211,8 @@ def write_tables(scores: PairScores, cohort: CohortMasks, out: Path) -> pd.DataF
     :data:`~xrano.scoring.tables.TABLES`; one of the whole cohort is a line here.
     """
     table = scores_of(scores)
+    # It is written last, once everything is there: with it a folder of scores is whole.
+    (Path(out) / REPORT_FILE).unlink(missing_ok=True)
     beyond: dict[str, list[dict[str, Any]]] = {"nulls": random_weights_rows(table)}
     write_table("scores", table, out)
     for name, rows in vars(scores).items():

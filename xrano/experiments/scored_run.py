@@ -14,6 +14,7 @@ import torch
 import xrano
 from xrano.atomic_files import write_json
 from xrano.scoring.score_table import SCORE_SCHEMA
+from xrano.scoring.table_files import read_frame
 from xrano.training.run import Run
 
 _LIBRARIES = ("torch", "captum", "monai", "numpy", "scipy", "pandas", "nibabel")
@@ -53,18 +54,38 @@ def run_facts(run: Run) -> dict[str, Any]:
         "leak": run.leak_note,
         "store": {"shape": list(grid.shape), "spacing_mm": list(grid.spacing)},
         "exclusions": {
-            "cohort": _excluded(run.store.root / "exclusions.csv"),
-            "run": _excluded(run.root / "exclusions.csv"),
+            "cohort": _counted(excluded_by_cohort(run)),
+            "run": _counted(excluded_by_run(run)),
         },
     }
 
 
-def _excluded(table: Path) -> dict[str, int]:
-    """What a table of exclusions leaves out, by reason."""
-    if not table.is_file():
+def excluded_by_cohort(run: Run) -> pd.DataFrame | None:
+    """The sessions that the store's pairs leave out; ``None`` where it has no such table.
+
+    Raises:
+        ManifestError: if the table is broken.
+    """
+    # A store that was made with one is refused without it.
+    path = run.store.root / "exclusions.csv"
+    return read_frame(path) if path.is_file() else None
+
+
+def excluded_by_run(run: Run) -> pd.DataFrame:
+    """The sessions that the run leaves out beyond these.
+
+    Raises:
+        ManifestError: if the table is missing or broken.
+    """
+    return read_frame(run.root / "exclusions.csv")
+
+
+def _counted(excluded: pd.DataFrame | None) -> dict[str, int]:
+    """What is left out, by reason."""
+    if excluded is None:
         return {}
-    reasons = pd.read_csv(table, dtype=str, keep_default_na=False)["reason"]
-    return {str(name): int(count) for name, count in reasons.value_counts().sort_index().items()}
+    counts = excluded["reason"].value_counts().sort_index()
+    return {str(name): int(count) for name, count in counts.items()}
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from xrano.scoring.accounting_summary import accounting_summary
 from xrano.scoring.claims import claims_analysis, format_claims
 from xrano.scoring.exploratory import exploratory_tables
 from xrano.scoring.exploratory_text import format_exploratory
-from xrano.scoring.report import score_report
+from xrano.scoring.report import REPORT_FILE, score_report
 from xrano.scoring.shares import one_visit_note
 from xrano.scoring.shuffle import format_shuffle
 from xrano.scoring.summary import primary_analysis
@@ -63,7 +63,7 @@ def write_report(out: Path) -> dict[str, Any]:
     tables = tables_in(out)
     facts = _facts(out / "settings.json")
     report = score_report(tables, facts, _notes(tables, facts))
-    write_json(out / "report.json", report)
+    write_json(out / REPORT_FILE, report)
     return report
 
 

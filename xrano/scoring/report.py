@@ -36,6 +36,9 @@ from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.summary import PRIMARY_METRIC, UNRATED
 from xrano.scoring.tables import TABLES
 
+REPORT_FILE = "report.json"
+"""Its name; the last file of a scoring folder to be written."""
+
 REPORT_SCHEMA = 1
 """Raised when an entry goes or changes its meaning."""
 

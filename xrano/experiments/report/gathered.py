@@ -16,12 +16,13 @@ from xrano.experiments.audit.own_run import place_run, run_notes
 from xrano.experiments.evaluated_run import NETWORK
 from xrano.experiments.faithfulness_files import SUMMARY_COLUMNS
 from xrano.experiments.report.sources import Sources
+from xrano.experiments.scored_run import excluded_by_cohort, excluded_by_run
 from xrano.experiments.summary_files import primary_source
 from xrano.scoring.report import score_report
 from xrano.scoring.summary import primary_pairs
 from xrano.scoring.table_files import read_frame
 from xrano.scoring.tables import TABLES, read_table
-from xrano.text_files import read_json
+from xrano.text_files import is_cut_off, read_json
 from xrano.training.run import Run
 
 
@@ -98,7 +99,9 @@ def gather(run: Run, sources: Sources) -> Gathered:
     """Read everything.
 
     Raises:
-        ManifestError: if the run has no pair to show, or its scores cannot be read at all.
+        ManifestError: if the run has no pair to show, its scores cannot be read at all, or a table
+            of them is cut off.
+        CheckpointError: if its predictions are there and cannot be read.
     """
     predictions, judged = _judged(run)
     scored = None if sources.scores.path is None else _scored(sources.scores.path)
@@ -127,6 +130,8 @@ def _judged(run: Run) -> tuple[pd.DataFrame | None, Judged]:
     try:
         table = run.predictions
     except CheckpointError as error:
+        if (run.root / "predictions.csv").is_file():
+            raise
         why = str(error) if run.config.training.epochs else "the network is untrained"
         return None, Judged({}, complete=False, why=why.replace(str(run.root), run.root.name))
     saved = _saved_evaluation(run, len(table))
@@ -160,6 +165,10 @@ def _scored(folder: Path) -> Scored:
         try:
             tables[name] = read_table(name, folder)
         except ManifestError:
+            path = folder / f"{name}.csv"
+            # An older version writes other tables, but none by halves.
+            if path.is_file() and is_cut_off(path):
+                raise
             lacking.append(name)
     if "scores" not in tables:
         # Without it nothing can be told: the reader's own words say why.
@@ -209,10 +218,6 @@ def _faithfulness(folder: Path) -> pd.DataFrame:
 
 def _exclusions(run: Run) -> pd.DataFrame:
     """Sessions that are the current scan of no pair: of the cohort, then of this run."""
-    found = []
-    for step, root in (("cohort", run.store.root), ("run", run.root)):
-        path = root / "exclusions.csv"
-        if path.is_file():
-            found.append(read_frame(path).assign(step=step))
-    columns = ["patient_id", "session_id", "detail", "reason", "step"]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+    cohort, own = excluded_by_cohort(run), excluded_by_run(run).assign(step="run")
+    found = [own] if cohort is None else [cohort.assign(step="cohort"), own]
+    return pd.concat(found, ignore_index=True)

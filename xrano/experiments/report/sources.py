@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from xrano.errors import ManifestError, VolumeError
+from xrano.experiments.explained_units import require_whole_units
 from xrano.experiments.report.commands import FOLDERS
 from xrano.experiments.saved_maps import saved_facts
 from xrano.experiments.scored_run import run_facts
+from xrano.scoring.report import REPORT_FILE
 from xrano.scoring.tables import read_table
 from xrano.text_files import read_json
 from xrano.training.run import Run
@@ -100,10 +102,32 @@ def _find(run: Run, kind: str, named: Path | None) -> Found:
         if named is not None:
             raise ManifestError(f"{place} holds no {_MARKS[kind]}: not a folder of {WHAT[kind]}")
         return Found(kind, None, why)
+    lost = _lost_of_scores(place) if kind == "scores" else ""
+    if lost:
+        why = f"{place.name} holds no whole {lost}: the scoring was stopped, or the file is lost"
+        if named is not None:
+            raise ManifestError(f"{why} ({place}); run xrano score again")
+        return Found(kind, None, why)
     other = "" if kind == "audit" else _other_run(run, kind, place)
     if other and named is not None:
         raise ManifestError(f"{place} is {other}; leave it out, or name the run's own folder")
     return Found(kind, None if other else place, f"{place.name} is {other}" if other else "")
+
+
+def _lost_of_scores(place: Path) -> str:
+    """Of the two files that a scoring writes first and last, one that is not whole.
+
+    A folder of an earlier version has neither.
+    """
+    names = ("settings.json", REPORT_FILE)
+    if not any((place / name).is_file() for name in names):
+        return ""
+    for name in names:
+        try:
+            read_json(place / name)
+        except (OSError, ValueError):
+            return name
+    return ""
 
 
 def _other_run(run: Run, kind: str, place: Path) -> str:
@@ -138,6 +162,7 @@ def _maps_of(run: Run, place: Path) -> tuple[dict[str, tuple[Path, ...]], str]:
         return {}, f"{place} is no folder" if place.exists() else "not found"
     try:
         facts = saved_facts(place)
+        require_whole_units(place)
     except (ManifestError, VolumeError) as error:
         return {}, str(error).replace(str(place), place.name)
     name = run.root.resolve().name
