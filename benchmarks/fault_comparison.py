@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 _CHUNK = 1 << 20
 
@@ -32,7 +32,8 @@ def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every visible file's content, by its name relative to the folder.
 
     Content is the bytes, but of a zip (``resume.pt``) its members: torch names them by the
-    temporary file that it wrote.
+    temporary file that it wrote. Of a prepared session it is all but ``key``, which holds the times
+    of the scans' files: a study that is begun anew makes its phantom anew.
     """
     return {path.relative_to(folder).as_posix(): digest(path) for path in visible_files(folder)}
 
@@ -40,7 +41,11 @@ def digests(folder: Path) -> dict[str, str]:
 def digest(path: Path) -> str:
     """SHA-256 of one file's content."""
     found = hashlib.sha256()
-    if zipfile.is_zipfile(path):
+    if path.parent.parent.name == "sessions":
+        found.update(_session(path))
+    elif path.name == "checksums.json":
+        found.update(json.dumps(sorted(json.loads(path.read_text(encoding="utf-8")))).encode())
+    elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             for name in sorted(packed.namelist()):
                 found.update(name.partition("/")[2].encode() + b"\0")
@@ -50,6 +55,26 @@ def digest(path: Path) -> str:
             while chunk := file.read(_CHUNK):
                 found.update(chunk)
     return found.hexdigest()
+
+
+def _session(path: Path) -> bytes:
+    """A prepared session, or the record of one, without what depends on the times of files."""
+    try:
+        return _without_times(path)
+    except (OSError, ValueError, KeyError, SafetensorError):
+        # Half a file is a content of its own.
+        return path.read_bytes()
+
+
+def _without_times(path: Path) -> bytes:
+    if path.suffix == ".json":
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return json.dumps({**record, "key": "", "sha256": ""}, sort_keys=True).encode()
+    with safe_open(path, framework="np") as file:
+        details = {**json.loads(file.metadata()["xrano"]), "key": ""}
+        tensors = [(name, file.get_tensor(name).tobytes()) for name in sorted(file.keys())]
+    parts = [json.dumps(details, sort_keys=True).encode()]
+    return b"\0".join([*parts, *(name.encode() + data for name, data in tensors)])
 
 
 def differences(folder: Path, expected: Mapping[str, str]) -> list[str]:
