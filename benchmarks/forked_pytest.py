@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 _OPTIONS = (
     *("-o", "addopts=", "--noconftest", "--doctest-modules", "-x", "-q", "--tb=no"),
-    *("--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"),
+    *("--assert=plain", "-p", "no:cacheprovider"),
 )
 
 
@@ -25,8 +25,10 @@ RAISED = 70
 def prepare() -> None:
     """Make the tests of this process and of its children alike, and end them at the first failure.
 
-    Hypothesis tries the same examples every time and does not look for smaller ones.
+    Hypothesis tries the same examples every time and does not look for smaller ones; plugins, which
+    every child would load anew, are left out.
     """
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     hypothesis.settings.register_profile(
         "mutation",
         derandomize=True,

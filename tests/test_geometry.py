@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from xrano.errors import GridMismatchError
 from xrano.geometry import (
+    AFFINE_TOLERANCE_MM,
     Grid,
     bounding_box,
     dilate_mm,
@@ -91,11 +92,17 @@ class TestGrid:
             (affine_of(np.array([[1, 2, 0], [2, 4, 0], [0, 0, 1.0]])), "inverted"),
             (np.diag([1.0, 1.0, 1.0, 0.0]), "0 0 0 1"),
             (np.diag([1.0, 1.0, 1.0, 2.0]), "0 0 0 1"),
+            (np.eye(4) + np.diag([1e-6] * 3, k=-1), "0 0 0 1"),
         ],
     )
     def test_bad_affines(self, affine, said):
         with pytest.raises(GridMismatchError, match=said):
             Grid((2, 3, 4), affine)
+
+    def test_a_last_row_may_be_off_by_rounding_and_voxels_may_be_small(self):
+        affine = np.diag([0.2, 0.3, 0.1, 1.0])
+        affine[3] = (1e-12, 0, -1e-12, 1 + 1e-12)
+        assert Grid((2, 3, 4), affine).voxel_ml == pytest.approx(6e-6)
 
     def test_it_is_a_value(self):
         affine = AFFINES["oblique"].copy()
@@ -138,10 +145,33 @@ class TestGrid:
         assert not grid.matches(Grid(grid.shape, stretched))
         assert Grid((18, 20, 15), grid.affine).matches(Grid((18, 20, 15), stretched))
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_matches_by_the_voxel_that_is_moved_most(self, seed):
+        rng = np.random.default_rng(seed)
+        grid = Grid(SHAPE, AFFINES["oblique"])
+        change = np.zeros((4, 4))
+        change[:3] = rng.normal(size=(3, 4))
+        moved = np.abs([(change @ (*index, 1))[:3] for index in voxels(SHAPE)]).max()
+        for most, same in ((0.98e-3, True), (1.02e-3, False)):
+            other = Grid(SHAPE, grid.affine + change * most / moved)
+            assert grid.matches(other) is other.matches(grid) is same
+
+    def test_a_micrometre_is_still_the_same(self):
+        point, off = np.eye(4), np.eye(4)
+        off[0, 3] = AFFINE_TOLERANCE_MM
+        assert Grid((1, 1, 1), point).matches(Grid((1, 1, 1), off))
+        assert AFFINE_TOLERANCE_MM == 1e-3
+
     def test_matches_needs_one_shape_and_orientation(self):
         grid = Grid(SHAPE, AFFINES["RAS"])
-        assert not grid.matches(Grid((7, 5, 5), grid.affine))
+        assert grid.matches(Grid((7, 5, 5), grid.affine)) is False
         assert not grid.matches(Grid(SHAPE, AFFINES["LAS"]))
+
+    def test_it_says_its_shape_and_its_rows(self):
+        affine = np.array([[0, 0, 3.5, -9], [-1, 0, 0, 12.25], [0, 2, 0, 1e-7], [0, 0, 0, 1]])
+        assert repr(Grid((4, 5, 6), affine)) == (
+            "Grid(shape=(4, 5, 6), affine=[0 0 3.5 -9; -1 0 0 12.25; 0 2 0 1e-07])"
+        )
 
     def test_require_same_grid_names_both(self):
         a, b = Grid(SHAPE, AFFINES["RAS"]), Grid((7, 5, 5), AFFINES["RAS"])

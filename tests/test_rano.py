@@ -82,6 +82,9 @@ class TestTruthTable:
         for rows in (VOLUME_ROWS, AREA_ROWS):
             assert {row[0] for row in rows} == set(range(1, 8))
 
+    def test_burdens_are_millilitres_or_square_millimetres(self):
+        assert (VOLUMETRIC.unit, BIDIMENSIONAL.unit) == ("ml", "mm²")
+
     def test_thresholds_are_the_sphere_equivalents_of_the_criteria(self):
         assert pytest.approx(1.25**1.5, abs=0.005) == VOLUMETRIC.progression
         assert pytest.approx(0.5**1.5, abs=0.005) == VOLUMETRIC.response
@@ -97,8 +100,9 @@ class TestTruthTable:
     @pytest.mark.parametrize("name", ["current", "rano_baseline", "nadir"])
     def test_a_burden_is_a_finite_amount(self, bad, name):
         given_ = {"current": 1.0, "rano_baseline": 1.0, "nadir": 1.0, name: bad}
-        with pytest.raises(ConfigError, match=name):
-            rate(given_.pop("current"), **given_)
+        for thresholds in (VOLUMETRIC, BIDIMENSIONAL):
+            with pytest.raises(ConfigError, match=f"≥ 0 {thresholds.unit}, {name}="):
+                rate(**given_, thresholds=thresholds)
 
 
 VOXELS = st.integers(1, 4000)
@@ -198,6 +202,11 @@ class TestCourse:
         assert course(burdens, "previous", surgery={2}) == [None, PD, None, PD, PR]
         assert course(burdens) == [None, PD, PR, PD, PR]
 
+    def test_the_scan_before_is_the_reference_unless_told(self):
+        assert rate_course(
+            [10, 3, 4.1, 4.2], surgery=[False] * 4, new_lesions=[False] * 4
+        ) == course([10, 3, 4.1, 4.2], "previous")
+
     def test_two_operations(self):
         assert course([10, 1, 2, 1, 1], surgery={1, 3}) == [None, None, PD, None, SD]
 
@@ -246,6 +255,10 @@ class TestParseRating:
     def test_an_unknown_rating_lists_the_known_ones(self, raw):
         with pytest.raises(UnknownNameError, match="choose from: CR, None, PD, PR, Post-Op"):
             parse_rating(raw)
+
+
+def test_roles_are_the_words_of_the_sessions_table():
+    assert [str(role) for role in Role] == ["preop", "postop", "followup", "unknown"]
 
 
 def test_class_indices_go_from_best_to_worst():

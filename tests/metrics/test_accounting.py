@@ -98,6 +98,34 @@ def test_an_earlier_mask_takes_a_voxel_and_masks_go_before_tissues():
     assert divide(domain, masks, tissues).voxels["first"] == ours["first"]
 
 
+def test_the_words_of_the_parts():
+    assert (EDGE, OTHER, OUTSIDE) == ("brain_edge", "other_brain", "outside_brain")
+
+
+def test_priors_may_be_none_all_and_one_rounding_error_more():
+    domain = np.ones((3, 1, 1), dtype=bool)
+    grey = np.array([0.0, 1.0, 1 + 5e-6], dtype=np.float32).reshape(3, 1, 1)
+    assert divide(domain, {}, {"grey": grey}).voxels == {"grey": 2, OTHER: 1, OUTSIDE: 0}
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, np.nan])
+def test_one_impossible_prior_is_enough(wrong):
+    domain, _, tissues = case()
+    tissues["white"][5, 4, 2] = wrong
+    with pytest.raises(VolumeError, match="priors of grey, white must lie within 0 to 1"):
+        divide(domain, {}, tissues)
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1e6])
+def test_the_scale_of_a_map_changes_no_share(factor):
+    domain, masks, tissues = case()
+    parts = divide(domain, masks, tissues)
+    one, other = account(relevance(), parts), account(relevance() * factor, parts)
+    for name, share in one.items():
+        assert other[name].value == pytest.approx(share.value, rel=1e-12)
+        assert other[name].status == "ok"
+
+
 def test_equal_priors_go_to_the_first_tissue_and_nothing_goes_to_none():
     domain = np.ones((3, 1, 1), dtype=bool)
     grey = np.array([0.5, 1 / 3, 0.2]).reshape(3, 1, 1)
@@ -154,7 +182,7 @@ def test_one_division_serves_many_maps_and_changes_nothing():
         np.testing.assert_array_equal(array, old)
 
 
-@pytest.mark.parametrize("edge_mm", [2.0, EDGE_MM, 6.5])
+@pytest.mark.parametrize("edge_mm", [0.5, 2.0, EDGE_MM, 6.5])
 def test_the_edge_is_near_to_a_voxel_outside(edge_mm):
     domain, _, _ = case()
     outside = np.argwhere(np.pad(~domain, 1, constant_values=True)) - 1
@@ -191,7 +219,12 @@ def test_what_cannot_be_divided_is_refused():
         prior = np.full(SHAPE, wrong, dtype=np.float32)
         with pytest.raises(VolumeError, match="0 to 1"):
             divide(domain, {}, {"grey": prior})
-    for depth in (0.0, math.nan):
+    for labels in (domain.astype(int), domain.astype(float)):
+        with pytest.raises(VolumeError, match="^the brain mask must be boolean"):
+            divide(labels, {})
+        with pytest.raises(VolumeError, match="^the brain mask must be boolean"):
+            brain_edge(labels, SPACING)
+    for depth in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ConfigError, match="depth"):
             brain_edge(domain, SPACING, depth)
     parts = divide(domain, {EDGE: brain_edge(domain, Grid(SHAPE, np.eye(4)).spacing)})

@@ -49,6 +49,18 @@ def test_strata_are_the_rarest_response_of_a_patient():
     assert set(drawn["P2"]) == {0, 1, 2}
 
 
+def test_a_response_that_all_patients_share_is_the_stratum_of_those_without_another():
+    ids, responses = ["1", "1", "2", "3"], ["A", "B", "B", "B"]
+    _, weights = patient_weights(ids, responses, n_resamples=200, seed=0)
+    assert (weights[:, 0] == 1).all()
+    assert set(weights[:, 1]) == {0, 1, 2}
+
+
+def test_one_row_is_drawn_every_time():
+    patients, weights = patient_weights(["a"], ["CR"], n_resamples=3, seed=0)
+    assert (patients, weights.tolist()) == (["a"], [[1], [1], [1]])
+
+
 def test_a_resample_that_lacks_a_response_is_drawn_again():
     # Each response has two patients, and ties put 1 and 3 into the stratum of A, 2 and 4 into that
     # of B: one draw in 16 takes neither 1 nor 2, the only patients with C.
@@ -90,6 +102,14 @@ class TestPercentileInterval:
     def test_equals_the_order_statistics(self):
         values = np.random.default_rng(0).permutation(2000) + 1
         assert percentile_interval(values) == (51, 1950, 2000)
+
+    def test_a_whole_number_to_leave_out_is_left_out_whatever_the_last_bit(self):
+        # 40 (1 − 0.9) / 2 is 1.9999999999999996.
+        values = np.random.default_rng(0).permutation(40) + 1
+        assert percentile_interval(values, 0.9) == (3, 38, 40)
+
+    def test_one_value_is_both_limits(self):
+        assert percentile_interval([7.0]) == (7.0, 7.0, 1)
 
     def test_undefined_resamples_are_left_out_and_counted(self):
         assert percentile_interval([1, math.nan, 2, math.nan]) == (1, 2, 2)

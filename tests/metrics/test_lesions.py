@@ -91,6 +91,54 @@ def test_merges_and_splits_stay_one_lesion():
     ]
 
 
+def test_the_tolerance_itself_belongs_whatever_the_last_bit():
+    # Three steps of 1.1 mm are 3.3000000000000003.
+    grid = Grid((9, 2, 2), np.diag([1.1, 2.0, 2.0, 1.0]))
+    for steps, tolerance, linked in ((3, 3.3, True), (3, 3.29, False), (1, 1.0, False)):
+        prior, current = np.zeros((2, *grid.shape), dtype=bool)
+        prior[1, 0, 0] = current[1 + steps, 0, 0] = prior[8, 1, 1] = True
+        for one, other in ((prior, current), (current, prior)):
+            found = match_lesions(one, other, grid, tolerance_mm=tolerance, least_ml=0.0)
+            assert len(found.lesions) == (2 if linked else 3)
+    unit = Grid((3, 1, 1), np.eye(4))
+    prior, current = np.zeros((2, *unit.shape), dtype=bool)
+    prior[0] = current[1] = True
+    assert len(match_lesions(prior, current, unit, tolerance_mm=1.0, least_ml=0.0).lesions) == 1
+
+
+def test_two_millimetres_and_a_tenth_of_a_millilitre_unless_told():
+    # Voxels of 0.05 ml, 2 mm and 2.1 mm apart.
+    for step, linked in ((2.0, True), (2.1, False)):
+        grid = Grid((2, 1, 1), np.diag([step, 50 / step, 1.0, 1.0]))
+        prior, current = np.zeros((2, *grid.shape), dtype=bool)
+        prior[0] = current[1] = True
+        found = match_lesions(prior, current, grid, least_ml=0.0)
+        assert len(found.lesions) == (1 if linked else 2)
+    for ml, kept in ((0.1, 1), (0.0999, 0)):
+        grid = Grid((1, 1, 1), np.diag([ml * 1000, 1.0, 1.0, 1.0]))
+        mask = np.ones(grid.shape, dtype=bool)
+        assert len(match_lesions(mask, mask, grid).lesions) == kept
+
+
+def test_a_centre_on_the_border_of_two_voxels_belongs_to_the_later_and_beyond_the_grid_to_none():
+    grid = Grid((4, 1, 1), np.diag([3.0, 5.0, 7.0, 1.0]))
+    # Of voxels so wide that the centres of this grid's lie in no voxel of the other but that.
+    moved = Grid((4, 1, 1), grid.affine @ np.array([[1, 0, 0, 0.5], *np.eye(4)[1:]]))
+    for first, second, linked in ((1, 0, True), (1, 1, True), (1, 2, False), (0, 0, True)):
+        prior, current = np.zeros((2, *grid.shape), dtype=bool)
+        prior[first], current[second] = True, True
+        found = match_lesions(prior, current, grid, moved, tolerance_mm=0.0, least_ml=0.0)
+        assert len(found.lesions) == (1 if linked else 2), (first, second)
+    # Off the other grid by one voxel at either end, where its far end has something.
+    for shift in (-1.0, 1.0):
+        off = Grid((4, 1, 1), grid.affine @ np.array([[1, 0, 0, shift], *np.eye(4)[1:]]))
+        prior, current = np.zeros((2, *grid.shape), dtype=bool)
+        prior[[0, -1]] = True
+        current[0 if shift < 0 else -1] = True
+        found = match_lesions(prior, current, grid, off, tolerance_mm=0.0, least_ml=0.0)
+        assert sorted(str(one.tag) for one in found.lesions) == ["new", "vanished", "vanished"]
+
+
 def test_corners_touch():
     prior, current = masks()
     prior[0, 0, 0] = prior[1, 1, 1] = prior[3, 1, 1] = True
@@ -222,8 +270,9 @@ def test_what_cannot_be_matched_is_refused():
         match(prior[:4], current)
     with pytest.raises(VolumeError, match="boolean"):
         match(prior, current.astype(np.uint8))
-    for options in ({"tolerance_mm": -1.0}, {"least_ml": math.nan}):
-        with pytest.raises(ConfigError, match="0 or more"):
-            match(prior, current, **options)
+    for name in ("tolerance_mm", "least_ml"):
+        for wrong in (-0.5, math.nan, math.inf):
+            with pytest.raises(ConfigError, match=f"^{name} is a finite number of 0 or more"):
+                match(prior, current, **{name: wrong})
     with pytest.raises(ConfigError, match="0 ml on both"):
         lesion_tag(0.0, 0.0)

@@ -16,6 +16,7 @@ from xrano.metrics.catalogue import (
     MASK_METRICS,
     METRICS,
     PLACE_METRICS,
+    OverlapStatus,
     score_map_alone,
     score_ranked,
 )
@@ -121,6 +122,38 @@ def test_every_row_is_complete(name):
     assert name.endswith("_mm") == (getattr(record, "unit", "") == "mm")
 
 
+RANGES = {
+    **dict.fromkeys(METRICS, (0.0, 1.0, True)),
+    "normalised_average_precision": (-math.inf, 1.0, True),
+    "pointing_game_5mm": (0.0, 1.0, True),
+    "pointing_game_10mm": (0.0, 1.0, True),
+    "peak_distance_mm": (0.0, math.inf, False),
+    "centre_distance_mm": (0.0, math.inf, False),
+    "entropy": (0.0, 1.0, None),
+    "gini": (0.0, 1.0, None),
+    "outside_brain_mass": (0.0, 1.0, False),
+}
+
+
+def test_range_and_direction_of_every_metric():
+    assert {
+        name: (record.lowest, record.highest, record.higher_is_better)
+        for name, record in {**MASK_METRICS, **MAP_METRICS}.items()
+    } == RANGES
+
+
+def test_the_words_of_the_statuses():
+    assert [str(status) for status in OverlapStatus] == [
+        *("ok", "empty_mask", "full_mask", "zero_map", "below_measurable"),
+        *("no_segmentation", "region_not_labelled"),
+    ]
+
+
+def test_a_uniform_map_alone_is_what_chance_says():
+    for name, found in score_map_alone(rank_map(UNIFORM, DOMAIN)).items():
+        assert found.value == pytest.approx(found.chance, abs=1e-12), name
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_every_score_lies_in_its_range(seed):
     rng = np.random.default_rng(seed)
@@ -136,9 +169,11 @@ def test_every_score_lies_in_its_range(seed):
 def test_without_a_place_there_are_no_distances_and_asking_for_one_is_refused():
     seen = rank_map(RISING, DOMAIN).within(mask_positions(picked(3), DOMAIN))
     assert list(score_ranked(seen)) == list(METRICS)
+    nothing = rank_map(RISING, DOMAIN).within(mask_positions(picked(), DOMAIN))
     for name in PLACE_METRICS:
-        with pytest.raises(ConfigError, match="MaskPlace"):
-            score_ranked(seen, metrics=[name])
+        for mask in (seen, nothing):
+            with pytest.raises(ConfigError, match="MaskPlace"):
+                score_ranked(mask, metrics=[name])
 
 
 def test_unknown_names_are_refused():
@@ -165,6 +200,25 @@ def test_entropy_gini_and_outside_mass_equal_their_definitions(seed):
     assert found["gini"].value == pytest.approx(gini, abs=1e-12)
     outside = attribution[~DOMAIN].sum() / attribution.sum()
     assert found["outside_brain_mass"].value == pytest.approx(outside, abs=1e-12)
+
+
+def test_as_much_outside_as_inside_is_a_half():
+    half = np.where(DOMAIN, 1 / DOMAIN.sum(), 1 / (~DOMAIN).sum())
+    found = score_map_alone(rank_map(half, DOMAIN))["outside_brain_mass"]
+    assert found.status == "ok"
+    assert found.value == pytest.approx(0.5)
+
+
+def test_entropy_of_one_and_of_two_voxels_and_of_any_number_alike():
+    for n in range(1, 300):
+        uniform = np.full((n, 1, 1), 0.1)
+        found = score_map_alone(rank_map(uniform, uniform > 0), metrics=["entropy"])["entropy"]
+        assert found.value == pytest.approx(1.0, abs=1e-12)
+        assert found.value <= 1.0
+    pair = np.array([3.0, 1.0]).reshape(2, 1, 1)
+    expected = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    found = score_map_alone(rank_map(pair, pair > 0))["entropy"]
+    assert found.value == pytest.approx(expected, abs=1e-12)
 
 
 def test_one_voxel_of_relevance_is_as_concentrated_as_can_be():

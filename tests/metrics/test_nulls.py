@@ -42,6 +42,27 @@ def test_too_few_values_give_no_p_but_a_percentile():
     assert against_null(50.0, np.arange(LEAST_FOR_P - 1), null="shuffle").p == 1 / LEAST_FOR_P
 
 
+def test_p_is_given_from_the_fewest_values_of_which_one_can_be_at_five_percent():
+    assert 1 / LEAST_FOR_P <= 0.05 < 1 / (LEAST_FOR_P - 1)
+    for n, given in ((LEAST_FOR_P - 1, False), (LEAST_FOR_P, True)):
+        result = against_null(0.0, np.arange(n), null="placement", complete=True)
+        assert math.isnan(result.p) is not given
+
+
+def test_one_value_has_a_place_and_a_mean_but_no_spread():
+    result = against_null(3.0, [2.0], null="shuffle")
+    assert (result.n, result.mean, result.sd, result.percentile) == (1, 2.0, 0.0, 100.0)
+    assert math.isnan(result.z)
+    assert math.isnan(result.p)
+
+
+@pytest.mark.parametrize("values", [[0.1 + 0.2, 0.3], [-0.1 - 0.2, -0.3], [1e6, 1e6 + 1e-10], [0]])
+def test_values_that_differ_by_rounding_alone_have_no_z(values):
+    result = against_null(values[0], values * 15, null="shuffle")
+    assert result.mean == pytest.approx(values[0])
+    assert math.isnan(result.z)
+
+
 def test_undefined_values_are_left_out():
     values = np.concatenate([np.arange(30.0), np.full(5, np.nan)])
     assert against_null(3.0, values, null="shuffle").n == 30
@@ -80,8 +101,10 @@ def test_benjamini_hochberg_equals_its_definition_and_skips_what_has_no_p():
     np.testing.assert_allclose(found[~np.isnan(gaps)], expected, rtol=1e-12)
     assert np.isnan(found[np.isnan(gaps)]).all()
     assert np.isnan(benjamini_hochberg([np.nan])).all()
-    with pytest.raises(ConfigError, match="between 0 and 1"):
-        benjamini_hochberg([0.5, 1.5])
+    for wrong in (1.5, -0.1):
+        with pytest.raises(ConfigError, match="between 0 and 1"):
+            benjamini_hochberg([0.5, wrong])
+    assert benjamini_hochberg([0.0, 1.0]).tolist() == [0.0, 1.0]
 
 
 def test_the_max_statistic_of_one_score_is_its_own_p():
@@ -90,6 +113,29 @@ def test_the_max_statistic_of_one_score_is_its_own_p():
     observed = [1.7]
     expected = (1 + (null[0] >= 1.7).sum()) / 100
     assert max_statistic(observed, null)[0] == pytest.approx(expected)
+
+
+def brute_max_statistic(observed, null):
+    columns = [observed, *np.transpose(null)]
+    standard = np.transpose([(c - np.mean(columns, 0)) / np.std(columns, 0) for c in columns])
+    largest = [max(standard[:, b]) for b in range(1, len(columns))]
+    return [(1 + sum(one >= z - 1e-9 for one in largest)) / len(columns) for z in standard[:, 0]]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 40])
+def test_the_max_statistic_equals_its_definition_whatever_the_units(n):
+    rng = np.random.default_rng(n)
+    # Few distinct values, so that statistics are often equal.
+    observed, null = rng.integers(0, 6, 4) * 1.1, rng.integers(0, 6, (4, n)) * 1.1
+    null[:, 0] = np.add(observed, (1, 2, 3, -1))
+    expected = brute_max_statistic(observed, null)
+    scale, shift = np.array([1e-3, 1e3, 0.1, 7.0]), np.array([5.0, -300.0, 0.7, 0.0])
+    np.testing.assert_allclose(max_statistic(observed, null), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        max_statistic(observed * scale + shift, null * scale[:, None] + shift[:, None]),
+        expected,
+        rtol=1e-12,
+    )
 
 
 def test_copies_of_one_score_cost_nothing_and_independent_ones_do():
@@ -120,5 +166,13 @@ def test_a_score_that_does_not_vary_or_is_undefined_has_no_adjusted_p():
     found = max_statistic([5.0, 2.0, np.nan], null)
     assert found[0] == 0.01
     assert np.isnan(found[1:]).all()
-    with pytest.raises(ConfigError, match="permutation"):
-        max_statistic([1.0, 2.0], null)
+    for observed, drawn in (
+        ([1.0, 2.0], null),
+        (np.ones((3, 1)), null),
+        (1.0, null[:1]),
+        ([1.0, 2.0, 3.0], null[0]),
+        ([1.0, 2.0, 3.0], null[..., None]),
+        ([1.0, 2.0, 3.0], null[:, :0]),
+    ):
+        with pytest.raises(ConfigError, match="permutation"):
+            max_statistic(observed, drawn)

@@ -331,6 +331,12 @@ def test_an_impossible_fraction(top, fraction):
         top(flat(range(8)), picked(1), domain=EVERYWHERE, fraction=fraction)
 
 
+@pytest.mark.parametrize("top", [top_fraction_dice, top_k_intersection])
+def test_the_top_of_nothing_is_undefined(top):
+    assert math.isnan(top(flat(range(8)), picked(), domain=EVERYWHERE))
+    assert math.isnan(top(flat([0] * 8), picked(1), domain=EVERYWHERE))
+
+
 def test_chosen_metrics_come_in_the_chosen_order():
     names = ["pointing_game", "relevance_mass_accuracy"]
     assert list(score_overlap(flat(range(8)), picked(1), domain=EVERYWHERE, metrics=names)) == names

@@ -157,7 +157,7 @@ def test_a_score_without_a_value_has_no_null():
     silent = placement_null(zero, Placements(mask, zero.brain, GRID))
     assert {result.status for result in silent.values()} == {"zero_map"}
     for result in (*nothing.values(), *small.values(), *silent.values()):
-        assert result.n == 0
+        assert (result.null, result.n) == ("placement", 0)
         assert math.isnan(result.p)
 
 
@@ -194,8 +194,18 @@ def test_what_cannot_be_placed_is_refused():
         placement_null(map_, places, metrics=["average_precision"])
     with pytest.raises(GridMismatchError, match="one brain mask"):
         PlacedMap(rank_map(attribution, np.ones(SHAPE, dtype=bool)), map_.brain)
-    with pytest.raises(GridMismatchError, match="mask"):
+    with pytest.raises(GridMismatchError, match="^the mask has shape"):
         Placements(mask[:4], map_.brain)
+
+
+def test_transforms_are_in_single_precision_unless_asked_for_more():
+    _, _, domain = case(0)
+    for options, dtype in (({}, np.float32), ({"precise": True}, np.float64)):
+        brain = BrainBox(domain, **options)
+        assert brain.dtype is dtype
+        assert brain.transform(np.ones(brain.inside.shape, dtype)).real.dtype == dtype
+        # An equal score is one within the rounding of such a transform, and no more.
+        assert np.finfo(dtype).eps < brain.rounding < 100 * np.finfo(dtype).eps * 100
 
 
 def test_a_tolerance_reaches_beyond_the_edge_of_the_grid():

@@ -99,6 +99,25 @@ def test_a_kernel_grows_beyond_its_box_in_every_direction(grid):
     assert len(offsets) == within.sum()
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_peak_at_the_tolerance_is_a_hit_whatever_the_last_bit(steps):
+    # 5 mm by one step, or by several whose sum is not exactly 5.
+    for tolerance in (5.0, 10.0):
+        size = tolerance / steps * (1 + 1e-12)
+        grid = Grid((9, 2, 1), np.diag([size, 50.0, 50.0, 1]))
+        mask = np.zeros(grid.shape, dtype=bool)
+        mask[1, 0, 0] = True
+        everywhere = np.ones_like(mask)
+        for at, hit in ((1 + steps, 1.0), (2 + steps, 0.0)):
+            attribution = np.zeros(grid.shape)
+            attribution[at, 0, 0] = 1.0
+            found = score_overlap(attribution, mask, domain=everywhere, grid=grid)
+            score = found[f"pointing_game_{tolerance:g}mm"]
+            assert score.value == hit
+            near = sum(abs(i - 1) <= steps for i in range(9))
+            assert score.chance == pytest.approx(near / 18, abs=1e-12)
+
+
 def test_equal_peaks_count_by_their_mean():
     grid = GRIDS[0]
     attribution = np.zeros(SHAPE)
@@ -123,7 +142,27 @@ def test_a_mean_over_spaced_voxels_is_near_the_mean_over_all(monkeypatch):
     assert thinned == pytest.approx(MaskPlace(mask, everywhere, grid).mean_distance, rel=0.005)
 
 
+def test_of_many_voxels_evenly_spaced_ones_are_asked_from_the_first_to_the_last(monkeypatch):
+    shape = (9, 1, 1)
+    mask = np.zeros(shape, dtype=bool)
+    mask[0] = True
+    place = MaskPlace(mask, np.ones_like(mask), Grid(shape, np.diag([2.0, 3, 5, 1])))
+    monkeypatch.setattr(places, "MOST_POINTS", 5)
+    assert place.distances(np.arange(9)).tolist() == [0, 4, 8, 12, 16]
+    assert place.distances(np.arange(5)).tolist() == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=["straight", "turned", "sheared"])
+def test_a_kernel_that_is_not_to_grow_keeps_its_box(grid):
+    kernel = case(1)[1][1:3, 2:4, 1:3]
+    grown, start = dilated_kernel(kernel, grid, 0.0)
+    assert start == (0, 0, 0)
+    np.testing.assert_array_equal(grown, kernel)
+
+
 def test_a_place_on_another_grid_is_refused():
     _, mask, domain = case(0)
-    with pytest.raises(GridMismatchError, match="mask has shape"):
+    with pytest.raises(GridMismatchError, match="^the mask has shape"):
         MaskPlace(mask[:2], domain, GRIDS[0])
+    with pytest.raises(GridMismatchError, match="^the scoring domain has shape"):
+        MaskPlace(mask, domain[:2], GRIDS[0])

@@ -54,18 +54,26 @@ def random_masks(seed=0):
     return mask, domain
 
 
-def test_cells_hold_the_share_of_their_nearest_voxels():
+# The middle of the volume alone, cells far outside it, and finer cells than voxels.
+INNER = cells_of(GRID, (2, 3, 2), (4.5, 6.0, 3.5), (2, 2, 2))
+BEYOND = cells_of(GRID, (4, 5, 3), (-10.5, 1.0, 0.5), (7, 2, 3))
+FINE = cells_of(GRID, (0.5, 1, 1), (0, 0, 0), (21, 14, 9))
+
+
+@pytest.mark.parametrize("cells", [CELLS, INNER, BEYOND, FINE, GRID])
+def test_cells_hold_the_share_of_their_nearest_voxels(cells):
     mask, _ = random_masks(1)
-    inside, voxels = np.zeros(CELLS.shape), np.zeros(CELLS.shape)
+    inside, voxels = np.zeros(cells.shape), np.zeros(cells.shape)
     for index in np.ndindex(SHAPE):
-        nearest = CELLS.voxel(GRID.world(index))
+        nearest = cells.voxel(GRID.world(index))
         cell = tuple(
             min(max(math.floor(x + 0.5 + 1e-9), 0), n - 1)
-            for x, n in zip(nearest, CELLS.shape, strict=True)
+            for x, n in zip(nearest, cells.shape, strict=True)
         )
         voxels[cell] += 1
         inside[cell] += mask[index]
-    np.testing.assert_allclose(mask_to_cells(mask, CELLS, GRID), inside / voxels, atol=1e-12)
+    expected = np.divide(inside, voxels, out=np.zeros(cells.shape), where=voxels > 0)
+    np.testing.assert_allclose(mask_to_cells(mask, cells, GRID), expected, atol=1e-12)
 
 
 def test_a_lesion_lies_in_the_cell_that_the_strides_say():
@@ -98,16 +106,26 @@ def test_one_cell_for_the_whole_volume_scores_chance():
     assert mass_ceiling(mask, domain, whole, GRID) == pytest.approx(score.chance, rel=1e-12)
 
 
+@pytest.mark.parametrize("cells", [CELLS, INNER, BEYOND])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_ceiling_is_the_best_single_cell(seed):
+def test_the_ceiling_is_the_best_single_cell(seed, cells):
     mask, domain = random_masks(seed)
     alone = []
-    for cell in np.ndindex(CELLS.shape):
-        coarse = np.zeros(CELLS.shape)
+    for cell in np.ndindex(cells.shape):
+        coarse = np.zeros(cells.shape)
         coarse[cell] = 1.0
-        seen = resample(coarse, CELLS, GRID, outside="edge")
+        seen = resample(coarse, cells, GRID, outside="edge")
         alone.append(relevance_mass_accuracy(seen, mask, domain=domain))
-    assert mass_ceiling(mask, domain, CELLS, GRID) == pytest.approx(np.nanmax(alone), rel=1e-9)
+    assert mass_ceiling(mask, domain, cells, GRID) == pytest.approx(np.nanmax(alone), rel=1e-9)
+
+
+def test_a_mask_that_cells_touch_lightly_has_a_ceiling_all_the_same():
+    # The second cell's weight on the only voxel of the brain is a hundredth.
+    grid, cells = Grid((1, 1, 1), np.eye(4)), Grid((2, 1, 1), np.diag([100.0, 1, 1, 1]))
+    beside = cells_of(grid, (100, 1, 1), (-1, 0, 0), (2, 1, 1))
+    everywhere = np.ones((1, 1, 1), dtype=bool)
+    for coarse in (cells, beside):
+        assert mass_ceiling(everywhere, everywhere, coarse, grid) == 1.0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -155,7 +173,7 @@ def test_an_empty_mask_is_undefined():
 @pytest.mark.parametrize("function", [resolution_reference, mass_ceiling])
 def test_refusals(function):
     mask, domain = random_masks()
-    with pytest.raises(GridMismatchError, match="mask has shape"):
+    with pytest.raises(GridMismatchError, match="^the mask has shape"):
         function(mask[1:], domain, CELLS, GRID)
     with pytest.raises(GridMismatchError, match="domain has shape"):
         function(mask, domain[1:], CELLS, GRID)

@@ -11,6 +11,7 @@ import pytest
 from xrano.errors import ConfigError
 from xrano.metrics.null_calibration import shuffle_rejections
 from xrano.metrics.shuffle import (
+    _runs,
     shuffle_assignments,
     shuffle_null,
     shuffle_statistics,
@@ -68,6 +69,35 @@ def test_patients_stay_within_a_run_of_neighbours_in_size():
     assert reached >= set(itertools.pairwise(by_rank))
 
 
+def test_runs_are_of_the_block_begin_anywhere_and_leave_nobody_alone():
+    for n, block in itertools.product(range(4, 14), (2, 3, 4, 7)):
+        starts = set()
+        for seed in range(40):
+            runs = _runs(np.random.default_rng(seed), n, block)
+            assert [place for run in runs for place in range(n)[run]] == list(range(n))
+            sizes_ = [run.stop - run.start for run in runs]
+            assert min(sizes_) >= 2
+            assert set(sizes_[1:-1]) <= {block}
+            # A single patient at either end has joined its neighbours.
+            assert max(sizes_) <= max(block + 2, n if n <= block else 0)
+            starts.add(runs[0].stop)
+        if n > 2 * block + 2:
+            assert starts == {2 + (first - 2) % block for first in range(block)}
+    assert _runs(np.random.default_rng(0), 6, 6) == _runs(np.random.default_rng(0), 6, None)
+
+
+def test_the_ratio_says_how_well_sizes_match():
+    logs = np.log(sizes())
+    for block in (2, 4, None):
+        found = drawn(40, block=block)
+        ratios = [
+            max(logs[seen], logs[own]) - min(logs[seen], logs[own])
+            for row in found.masks
+            for own, seen in enumerate(row)
+        ]
+        assert found.size_ratio == pytest.approx(math.exp(np.median(ratios)), rel=1e-12)
+
+
 def test_every_order_of_patients_is_as_likely():
     ids = list("abcde")
     rows = shuffle_assignments(ids, [1.0] * 5, n_permutations=24_000, seed=1, block=None).masks
@@ -123,9 +153,31 @@ def test_maps_that_know_their_mask_are_found_and_the_size_of_a_mask_is_not():
 
 def test_a_score_that_ignores_the_mask_has_p_1():
     n = len(PATIENTS)
-    result = shuffle_null(np.repeat(np.arange(1.0, n + 1)[:, None], n, axis=1), drawn(99))
-    assert result.p == 1.0
-    assert math.isnan(result.z)
+    scores = np.repeat(np.arange(1.0, n + 1)[:, None] / 7, n, axis=1)
+    for chance in (None, np.full((n, n), 0.3), np.full((n, n), 30.0)):
+        result = shuffle_null(scores, drawn(99), chance)
+        assert (result.null, result.p) == ("shuffle", 1.0)
+        assert math.isnan(result.z)
+
+
+def test_no_score_at_all_is_undefined():
+    n = len(PATIENTS)
+    scores = np.ones((n, n))
+    np.fill_diagonal(scores, np.nan)
+    for chance in (None, np.ones((n, n))):
+        observed, values = shuffle_statistics(scores, drawn(20), chance)
+        assert math.isnan(observed)
+        assert np.isnan(values).all()
+    assert math.isnan(shuffle_null(scores, drawn(20)).p)
+
+
+def test_a_patient_without_a_score_has_no_part_in_the_mean():
+    n = len(PATIENTS)
+    scores = np.repeat(np.arange(1.0, n + 1)[:, None], n, axis=1)
+    first = [index for index, patient in enumerate(PATIENTS) if patient == "a"]
+    scores[first, first] = np.nan
+    observed, _ = shuffle_statistics(scores, drawn(20))
+    assert observed == pytest.approx(by_hand(scores, None, range(n)), abs=1e-12)
 
 
 def test_the_same_seed_gives_the_same_and_no_other_state_is_touched():
@@ -143,6 +195,7 @@ def test_the_same_seed_gives_the_same_and_no_other_state_is_touched():
         (list("abcdef"), [1.0] * 5, {}, "sizes of shape"),
         (list("abcdef"), [1.0] * 5 + [0.0], {}, "above 0"),
         (list("abcdef"), [1.0] * 5 + [np.nan], {}, "above 0"),
+        (list("abcdef"), [1.0] * 5 + [np.inf], {}, "above 0"),
         (list("abcdef"), [1.0] * 6, {"n_permutations": 0}, "1 permutation"),
         (list("abcdef"), [1.0] * 6, {"block": 1}, "block of 2"),
     ],
@@ -150,6 +203,12 @@ def test_the_same_seed_gives_the_same_and_no_other_state_is_touched():
 def test_what_cannot_be_shuffled_is_refused(ids, size, options, words):
     with pytest.raises(ConfigError, match=words):
         shuffle_assignments(ids, size, **{"n_permutations": 10, "seed": 0, **options})
+
+
+def test_one_permutation_and_blocks_of_two_are_enough():
+    found = shuffle_assignments(list("abcdef"), [1.0] * 6, n_permutations=1, seed=0, block=2)
+    assert found.masks.shape == (1, 6)
+    assert sorted(found.masks[0]) == list(range(6))
 
 
 def test_a_matrix_of_another_cohort_is_refused():

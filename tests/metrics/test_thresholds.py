@@ -11,8 +11,10 @@ from xrano.errors import ConfigError
 from xrano.metrics.overlap import relevance_rank_accuracy
 from xrano.metrics.ranked import mask_positions, rank_map
 from xrano.metrics.thresholds import (
+    THRESHOLDS,
     area_matched_dice,
     mean_dice,
+    ranked_threshold_dice,
     threshold_dice,
     tune_threshold,
 )
@@ -74,6 +76,23 @@ def test_tuning_finds_the_threshold_that_the_training_maps_were_made_for():
     candidates = [0.2, 0.58, 0.9]
     assert tune_threshold(training, candidates) == 0.58
     assert mean_dice(training, candidates).argmax() == 1
+
+
+def test_tuning_tries_every_twentieth():
+    assert tuple(step / 20 for step in range(1, 20)) == THRESHOLDS
+
+
+def test_the_mean_is_over_cases_at_each_threshold():
+    cases = []
+    for seed in range(3):
+        attribution, mask, domain = case(seed)
+        cases.append(rank_map(attribution, domain).within(mask_positions(mask, domain)))
+    for thresholds in ([0.3], [0.1, 0.6]):
+        expected = [
+            np.mean([ranked_threshold_dice(one, threshold).value for one in cases])
+            for threshold in thresholds
+        ]
+        np.testing.assert_allclose(mean_dice(cases, thresholds), expected, rtol=1e-12)
 
 
 def test_cases_without_a_value_do_not_tune():

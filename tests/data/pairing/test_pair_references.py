@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from xrano.data.pairing.exclusions import ExclusionReason
-from xrano.data.pairing.pair_references import REFERENCES
+from xrano.data.pairing.pair_references import REFERENCES, has_images, is_rated
 from xrano.data.pairing.pairs import build_pairs
 from xrano.data.tables import session_table
 from xrano.errors import ManifestError
@@ -56,6 +56,28 @@ def named(pairs: pd.DataFrame) -> list[str]:
         f"{row.prior_session}>{row.current_session}{'*' * row.spans_surgery}"
         for row in pairs.itertuples()
     ]
+
+
+@pytest.mark.parametrize(
+    ("visit", "imaged", "rated"),
+    [
+        ("PD", True, True),
+        ("-", True, False),
+        ("postop", True, True),
+        ("preop", True, False),
+        ("PD/no_images", False, False),
+        ("postop/no_images", False, False),
+        ("postop/disjoint_dates", False, False),
+        ("postop/motion", True, False),
+        ("postop/less_than_3_months", True, True),
+        ("PD/less_than_3_months", True, False),
+        ("PD/motion", True, False),
+    ],
+)
+def test_what_counts_as_imaged_and_as_rated(visit: str, imaged: bool, rated: bool) -> None:
+    (session,) = course(visit).to_dict("records")
+    assert has_images(session) is imaged
+    assert is_rated(session) is rated
 
 
 COURSE = course("preop", "postop", "-", "SD", "PD", "preop", "postop", "SD", "-", "PR", "PD")
@@ -141,8 +163,9 @@ class TestNadir:
 
     def test_refusals(self) -> None:
         two = measured(1.0, 2.0)
-        both = pd.concat([two, two.assign(source="other")])
-        with pytest.raises(ManifestError, match="sources: other, tool"):
+        names = ("tool", "other", "fifth", "third", "fourth")
+        both = pd.concat([two.assign(source=name) for name in names])
+        with pytest.raises(ManifestError, match=r"P1 s0 has.*: fifth, fourth, other, third, tool"):
             build_pairs(COURSE, reference="nadir", volumes=both)
         with pytest.raises(ManifestError, match="lacks the columns ml"):
             build_pairs(COURSE, reference="nadir", volumes=two.drop(columns="ml"))

@@ -104,6 +104,20 @@ class TestCourses:
         _, excluded = build_pairs(_course("-", "PD/motion", "SD"))
         assert list(excluded["detail"])[1:] == ["motion", "s1: motion"]
 
+    def test_detail_holds_what_the_rater_wrote(self) -> None:
+        visits = _course("postop", "-", "SD/duplicate_rating", "PD/duplicate_rating", "PD")
+        visits["rating_raw"] = ["Post-Op ", "None", "SD; PD", "PD; SD", "PD"]
+        detailed = visits.assign(exclude_detail=["", "", "", "of two raters", ""])
+        for table, fourth in ((visits, "PD; SD"), (detailed, "of two raters")):
+            _, excluded = build_pairs(table)
+            assert list(excluded["detail"]) == ["Post-Op ", "None", "SD; PD", fourth]
+        _, excluded = build_pairs(visits.drop(columns="rating_raw"))
+        assert set(excluded["detail"]) == {""}
+
+    def test_the_first_session_keeps_its_rating_as_detail(self) -> None:
+        _, excluded = build_pairs(_course("PD", "SD"))
+        assert excluded[["reason", "detail"]].to_numpy().tolist() == [["first_session", "PD"]]
+
     def test_unrated_sessions_can_be_paired(self) -> None:
         visits = _course("preop", "postop", "-", "PD", "SD/duplicate_rating")
         pairs, excluded = build_pairs(visits, unrated="include")
@@ -184,6 +198,7 @@ class TestCohort:
         kept, exclusions = filter_by_sequences(pairs, sessions, ("T1", "CT1"))
         assert len(kept) == 8
         assert list(kept.index) == list(range(8))
+        assert list(kept.columns) == list(pairs.columns)
         assert exclusions.to_numpy().tolist() == [
             ["Patient-002", "week-030", "current week-030 lacks CT1", "missing_sequence"],
             [

@@ -55,6 +55,10 @@ def test_the_row_before_is_the_prior_whatever_it_is() -> None:
         (rated("week-010", "PD", "less than 3 months"), "less_than_3_months"),
         (rated("week-010", "PD", "Less than 3 months after RT"), "less_than_3_months"),
         (rated("week-010", "PD", "Not a timepoint for RANO measurement"), "not_a_rano_timepoint"),
+        (
+            rated("week-010", "PD", "Not a timepoint for RANO measurement, T1 only"),
+            "not_a_rano_timepoint",
+        ),
         # only a beginning counts, letter by letter
         (rated("week-010", "PD", "new L., less than 3 months"), ""),
         (rated("week-010", "PD", "LESS THAN 3 MONTHS"), ""),
@@ -101,6 +105,38 @@ def test_names_are_sorted_as_text_and_joined_as_they_are() -> None:
     ratings = [rated("week-000", "Pre-Op"), rated("week-000-2", "SD"), rated("week-000-10", "PD")]
     pairs, _ = select(ratings, ["week-000", "week-000-2", "week-000-10"])
     assert pairs == ["week-000>week-000-10 PD", "week-000-10>week-000-2 SD"]
+
+
+def test_pairs_carry_weeks_source_and_operations() -> None:
+    ratings = [
+        *(rated("week-002", "Pre-Op"), rated("week-010", "SD")),
+        *(rated("week-020", "Post-Op"), rated("week-030", "PD")),
+    ]
+    names = ["week-002", "week-010", "week-020", "week-030"]
+    pairs, _ = paper_pairs(ratings, {("P", name): ALL for name in names}, ALL)
+    assert pairs[["prior_week", "current_week"]].to_numpy().tolist() == [[2, 10], [20, 30]]
+    assert pairs["spans_surgery"].tolist() == [True, False]
+    assert set(pairs["rating_source"]) == {"expert"}
+
+
+def test_exclusions_say_what_was_found() -> None:
+    ratings = [rated("week-002", "PR"), rated("week-010", "Post-Op "), rated("week-020", "SD")]
+    listed = {
+        ("P", "week-002"): ALL,
+        ("P", "week-010"): ("T1", "T2"),
+        ("P", "week-020"): ("T1", "FLAIR"),
+        ("P", "week-030"): ALL,
+    }
+    _, excluded = paper_pairs(ratings, listed, ALL)
+    assert excluded[["reason", "detail"]].to_numpy().tolist() == [
+        ["first_session", "PR"],
+        ["postop", "Post-Op "],
+        [
+            "missing_sequence",
+            "prior week-010 lacks CT1, FLAIR; current week-020 lacks CT1, T2",
+        ],
+        ["no_rating", ""],
+    ]
 
 
 def test_patients_are_kept_apart() -> None:

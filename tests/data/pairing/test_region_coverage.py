@@ -33,7 +33,7 @@ PAIRS = pd.DataFrame(
     ]
 )
 VOLUMES = _volumes(
-    gone=(3.0, 0.0),
+    gone=(0.5, 0.0),
     never=(0.0, 0.0),
     left=(3.0, 0.2),
     cut=(9.0, 0.0),
@@ -61,3 +61,12 @@ def test_the_source_with_most_sessions_speaks() -> None:
     assert main_source(pd.concat([other, VOLUMES])) == "tool"
     assert main_source(pd.concat([VOLUMES, VOLUMES.assign(source="aaa")])) == "aaa"
     assert main_source(VOLUMES.iloc[:0]) == ""
+    # Only what measures the enhancing tumour is asked.
+    without = VOLUMES.assign(source="without", region="core")
+    assert main_source(pd.concat([without, VOLUMES.iloc[:3]])) == "tool"
+
+
+def test_a_region_that_nobody_measured_has_no_row_and_stops_no_other() -> None:
+    found = region_coverage(PAIRS, VOLUMES[VOLUMES["region"] == "core"].assign(region="whole"))
+    assert set(found["region"]) == {"whole"}
+    assert found["pairs"].sum() == 6

@@ -118,13 +118,15 @@ class TestRule:
         pd.testing.assert_frame_equal(volumes, before[1])
 
     def test_several_sources(self) -> None:
-        volumes = pd.concat([_volumes(1.0, 1.0), _volumes(1.0, 5.0, source="b")])
+        volumes = pd.concat(
+            [_volumes(1.0, 5.0, source="b"), *(_volumes(1.0, 1.0, source=s) for s in "edca")]
+        )
         course = _course({}, {})
-        with pytest.raises(ManifestError, match=r"several segmentations \(a, b\)"):
+        with pytest.raises(ManifestError, match=r"several segmentations \(a, b, c, d, e\)"):
             rate_by_rule(course, volumes)
         assert _ratings(course, volumes, source="b") == ["", "PD"]
-        with pytest.raises(ManifestError, match="no volumes of 'c'; found: a, b"):
-            rate_by_rule(course, volumes, source="c")
+        with pytest.raises(ManifestError, match="no volumes of 'f'; found: a, b, c"):
+            rate_by_rule(course, volumes, source="f")
 
     def test_refusals(self) -> None:
         course = _course({}, {})
@@ -134,6 +136,8 @@ class TestRule:
             rate_by_rule(course, _volumes(1.0).drop(columns="ml"))
         with pytest.raises(ManifestError, match="P s0 has two volumes of enhancing"):
             rate_by_rule(course, pd.concat([_volumes(1.0), _volumes(2.0)]))
+        with pytest.raises(ManifestError, match="P s1 has two volumes of enhancing"):
+            rate_by_rule(course, pd.concat([_volumes(1.0, 2.0), _volumes(None, 2.0)]))
         with pytest.raises(ConfigError, match="burden"):
             rate_by_rule(course, _volumes(1.0, float("nan")))
 
