@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -18,6 +19,9 @@ import pytest
 
 from benchmarks.forked_pytest import ROOT, file_of, fork, run_pytest
 from benchmarks.mutants import Mutant
+
+MOST_SECONDS = 15.0
+"""Processor time for the tests of one mutant; what is not noticed by then has survived."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,18 @@ class Baseline:
     modules: list[str]
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """The tests that run a mutant's lines, the quickest first; empty if none does."""
+        """The tests that run a mutant's lines, the quickest first, for :data:`MOST_SECONDS`.
+
+        Empty if none does.
+        """
         runs = self.runs[mutant.path]
         first, last = mutant.lines
         names = {name for line in range(first, last + 1) for name in runs.get(line, ())}
         chosen = [test for test in self.seconds if "" in names or {test, file_of(test)} & names]
-        return sorted(chosen, key=lambda test: (self.seconds[test], test))
+        chosen.sort(key=lambda test: (self.seconds[test], test))
+        spent = itertools.accumulate(self.seconds[test] for test in chosen)
+        within = [test for test, sum_ in zip(chosen, spent, strict=True) if sum_ <= MOST_SECONDS]
+        return within or chosen[:1]
 
 
 class _Recorder:

@@ -3,7 +3,8 @@
 Changed are comparisons, arithmetic, logic, numbers, words (strings without a blank), slices,
 filters of comprehensions, what is returned, paired functions such as min and max, and statements
 that only act (calls, raises). Not changed: messages, prose, docstrings, annotations, decorators,
-f-strings, ``__all__`` and ``zip(strict=...)``, which decide nothing.
+f-strings, ``__all__``, and arguments for speed, printing or ``zip(strict=...)``: none decides what
+comes out.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ _PAIRED = (
 )
 _OTHER = {a: b for pair in _PAIRED for a, b in (pair, pair[::-1])}
 """Words and names of functions that are mistaken for one another."""
+
+_ASIDE = ("strict", "repr", "workers", "overwrite_x")
+"""Keywords that no result depends on."""
 
 _TINY = 1e-3
 """Smaller numbers are tolerances: doubled they would hardly matter, so they become 0 and 1."""
@@ -151,8 +155,10 @@ def _children(node: ast.AST) -> Iterator[tuple[str, int | None, ast.AST]]:
 
 def _decides_nothing(node: ast.AST) -> bool:
     match node:
-        case ast.Expr(value=ast.Constant()) | ast.keyword(arg="strict"):
+        case ast.Expr(value=ast.Constant()):
             return True
+        case ast.keyword(arg=name):
+            return name in _ASIDE
         case ast.Assign(targets=[ast.Name(id="__all__")]):
             return True
         case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
@@ -169,7 +175,9 @@ def _header(node: ast.stmt) -> tuple[int, int]:
 
 def _telling(parent: ast.AST, node: ast.AST) -> ast.AST:
     """What to show of a change: a number or a word alone would not tell where it stands."""
-    small = isinstance(node, (ast.Constant, ast.Slice, ast.comprehension))
+    small = isinstance(node, (ast.Constant, ast.Slice, ast.comprehension)) or (
+        isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)
+    )
     if small and isinstance(parent, (ast.expr, ast.keyword)) and len(ast.unparse(parent)) <= 80:
         return parent
     return node

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import random
 import sys
 import tempfile
@@ -101,6 +102,10 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="FILE", help="files of the targets")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tested at a time")
     arguments = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # A mutant of the order of a set would be killed today and survive tomorrow.
+        command = [sys.executable, "-m", "benchmarks.mutation", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
     paths = [path for target in TARGETS for path in files_of(target)]
     wanted = arguments.only or paths
     same = equivalents()

@@ -71,6 +71,7 @@ def test_each_change(source: str, changed: list[str]):
         "__all__ = ['a']",
         "from a import b",
         "x = zip(a, b, strict=True)",
+        "x = f(a, workers=2, repr=False)",
     ],
 )
 def test_what_decides_nothing_is_left(source: str):

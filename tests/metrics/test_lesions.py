@@ -48,8 +48,9 @@ def test_every_tag_and_the_numbers_by_size():
         assert one.prior_ml == pytest.approx((found.prior_labels == one.lesion).sum() * ML)
         assert one.current_ml == pytest.approx((found.current_labels == one.lesion).sum() * ML)
         assert one.measurable
-    np.testing.assert_array_equal(found.prior_labels > 0, prior)
-    np.testing.assert_array_equal(found.current_labels > 0, current)
+    np.testing.assert_array_equal(found.prior_labels == 0, ~prior)
+    np.testing.assert_array_equal(found.current_labels == 0, ~current)
+    assert np.isnan([[one.prior_product, one.current_product] for one in found.lesions]).all()
     assert found.prior_labels[0, 0, 0] == found.current_labels[0, 0, 0] == 1
 
 
@@ -96,7 +97,7 @@ def test_the_tolerance_itself_belongs_whatever_the_last_bit():
     grid = Grid((9, 2, 2), np.diag([1.1, 2.0, 2.0, 1.0]))
     for steps, tolerance, linked in ((3, 3.3, True), (3, 3.29, False), (1, 1.0, False)):
         prior, current = np.zeros((2, *grid.shape), dtype=bool)
-        prior[1, 0, 0] = current[1 + steps, 0, 0] = prior[8, 1, 1] = True
+        prior[0, 0, 0] = current[steps, 0, 0] = prior[8, 1, 1] = True
         for one, other in ((prior, current), (current, prior)):
             found = match_lesions(one, other, grid, tolerance_mm=tolerance, least_ml=0.0)
             assert len(found.lesions) == (2 if linked else 3)

@@ -10,7 +10,8 @@ from scipy.stats import percentileofscore
 
 from xrano.errors import ConfigError
 from xrano.metrics.multiplicity import benjamini_hochberg, max_statistic
-from xrano.metrics.nulls import LEAST_FOR_P, against_null
+from xrano.metrics.nulls import LEAST_FOR_P, against_null, undefined_null
+from xrano.metrics.records import OverlapStatus
 
 
 @pytest.mark.parametrize("observed", [0.0, 2.0, 2.5, 9.0])
@@ -47,6 +48,13 @@ def test_p_is_given_from_the_fewest_values_of_which_one_can_be_at_five_percent()
     for n, given in ((LEAST_FOR_P - 1, False), (LEAST_FOR_P, True)):
         result = against_null(0.0, np.arange(n), null="placement", complete=True)
         assert math.isnan(result.p) is not given
+
+
+def test_a_null_of_no_value_says_why():
+    result = undefined_null("shuffle", OverlapStatus.ZERO_MAP)
+    assert (result.null, result.n, result.status) == ("shuffle", 0, "zero_map")
+    numbers = (result.observed, result.mean, result.sd, result.z, result.percentile, result.p)
+    assert all(math.isnan(number) for number in numbers)
 
 
 def test_one_value_has_a_place_and_a_mean_but_no_spread():
