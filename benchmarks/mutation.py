@@ -15,6 +15,7 @@ import argparse
 import math
 import os
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -92,6 +93,22 @@ def missed(results: Mapping[str, Counter[str]]) -> list[str]:
     return [target for target, counts in totals.items() if killed(counts) < NEEDED]
 
 
+def draw(
+    paths: Sequence[str], share: float, seed: int
+) -> tuple[list[Mutant], dict[str, Counter[str]], list[str]]:
+    """Mutants to test, what is known of each file's, and names in the list that are no mutant's."""
+    same = equivalents()
+    chosen, results, stale = [], {}, []
+    for path in paths:
+        every = find_mutants(path, (ROOT / path).read_text(encoding="utf-8"))
+        stale += sorted(set(same.get(path, ())) - {mutant.name for mutant in every})
+        drawn = sample(every, share, seed)
+        mine = [mutant for mutant in drawn if mutant.name not in same.get(path, ())]
+        results[path] = Counter(mutants=len(drawn), equivalent=len(drawn) - len(mine))
+        chosen += sorted(mine, key=lambda mutant: mutant.number)
+    return chosen, results, stale
+
+
 def main() -> int:
     """Make mutants, test them, print who survived and the table."""
     parser = argparse.ArgumentParser(
@@ -107,17 +124,7 @@ def main() -> int:
         command = [sys.executable, "-m", "benchmarks.mutation", *sys.argv[1:]]
         os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
     paths = [path for target in TARGETS for path in files_of(target)]
-    wanted = arguments.only or paths
-    same = equivalents()
-    results = {path: Counter[str]() for path in wanted}
-    stale, chosen = [], []
-    for path in wanted:
-        every = find_mutants(path, (ROOT / path).read_text(encoding="utf-8"))
-        stale += sorted(set(same.get(path, ())) - {mutant.name for mutant in every})
-        drawn = sample(every, arguments.share, arguments.seed)
-        mine = [mutant for mutant in drawn if mutant.name not in same.get(path, ())]
-        results[path].update(mutants=len(drawn), equivalent=len(drawn) - len(mine))
-        chosen += sorted(mine, key=lambda mutant: mutant.number)
+    chosen, results, stale = draw(arguments.only or paths, arguments.share, arguments.seed)
     start = time.monotonic()
     prepare()
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +137,11 @@ def main() -> int:
             if how in ("survived", "not covered"):
                 print(f"{how}: {mutant.path}:{mutant.lines[0]} {mutant.name}", flush=True)
     print("\n".join(table(results)))
-    print(f"{len(chosen)} mutants tested in {(time.monotonic() - start) / 60:.1f} minutes")
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{len(chosen)} mutants tested in {(time.monotonic() - start) / 60:.1f} minutes, "
+        f"{(spent.ru_utime + spent.ru_stime) / 60:.1f} of processor time"
+    )
     for name in stale:
         print(f"no such mutant, so take it out of {EQUIVALENT.name}: {name}")
     lacking = missed(results)

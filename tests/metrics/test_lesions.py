@@ -122,14 +122,17 @@ def test_two_millimetres_and_a_tenth_of_a_millilitre_unless_told():
 
 
 def test_a_centre_on_the_border_of_two_voxels_belongs_to_the_later_and_beyond_the_grid_to_none():
+    # Wide voxels, each about the centre of an odd one of the grid: even ones lie on their borders.
+    to_wide = np.array([[2.0, 0, 0, 1], *np.eye(4)[1:]])
+    wide = Grid((SHAPE[0] // 2, *SHAPE[1:]), GRID.affine @ to_wide)
+    for place in range(2, SHAPE[0], 2):
+        for other, linked in ((place // 2, True), (place // 2 - 1, False)):
+            prior, current = np.zeros(GRID.shape, dtype=bool), np.zeros(wide.shape, dtype=bool)
+            prior[place, 3, 3] = current[other, 3, 3] = True
+            for pair in ((prior, current, GRID, wide), (current, prior, wide, GRID)):
+                found = match_lesions(*pair, tolerance_mm=0.0, least_ml=0.0)
+                assert len(found.lesions) == (1 if linked else 2), (place, other)
     grid = Grid((4, 1, 1), np.diag([3.0, 5.0, 7.0, 1.0]))
-    # Of voxels so wide that the centres of this grid's lie in no voxel of the other but that.
-    moved = Grid((4, 1, 1), grid.affine @ np.array([[1, 0, 0, 0.5], *np.eye(4)[1:]]))
-    for first, second, linked in ((1, 0, True), (1, 1, True), (1, 2, False), (0, 0, True)):
-        prior, current = np.zeros((2, *grid.shape), dtype=bool)
-        prior[first], current[second] = True, True
-        found = match_lesions(prior, current, grid, moved, tolerance_mm=0.0, least_ml=0.0)
-        assert len(found.lesions) == (1 if linked else 2), (first, second)
     # Off the other grid by one voxel at either end, where its far end has something.
     for shift in (-1.0, 1.0):
         off = Grid((4, 1, 1), grid.affine @ np.array([[1, 0, 0, shift], *np.eye(4)[1:]]))

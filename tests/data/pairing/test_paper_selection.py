@@ -98,7 +98,9 @@ def test_a_session_rated_twice_is_paired_with_itself_under_its_first_rating() ->
     assert excluded == ["week-000 postop"]
     # dropped in its later row, it is paired with what came before
     ratings[2] = rated("week-010", "PD", early=True)
-    assert select(ratings, ["week-000", "week-010"])[0] == ["week-000>week-010 SD"]
+    pairs, excluded = select(ratings, ["week-000", "week-010"])
+    assert pairs == ["week-000>week-010 SD"]
+    assert excluded == ["week-000 postop"]
 
 
 def test_names_are_sorted_as_text_and_joined_as_they_are() -> None:
