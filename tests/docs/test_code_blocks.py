@@ -55,10 +55,11 @@ def test_commands_parse(page, tmp_path, monkeypatch, capsys):
 
 
 OF_OTHERS = {
-    *("--help", "--version", "--strict", "--doctest-modules", "--extra-index-url"),
+    *("--help", "--version", "--strict", "--doctest-modules", "--extra-index-url", "--cov"),
+    *("--seconds", "--share"),
     *("--array", "--gres", "--gpus-per-task", "--ntasks", "--ntasks-per-node"),
 }
-"""Options of pip, pytest, mkdocs and SLURM, and those that every command has."""
+"""Options of pip, pytest, mkdocs, benchmarks and SLURM, and those that every command has."""
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from browser_pages import DESKTOP, PHONE, accessibility_faults, scrolls_sideways
 from cohort_pages import CASES, hand_made
+from playwright.sync_api import expect
 
 from xrano.report.cohort_page import cohort_page
 
@@ -67,7 +68,7 @@ def test_filters_leave_what_fits_and_say_how_many(written, open_page):
     page.get_by_label("Search").fill("patient-2 elsewhere")
     assert shown(page) == []
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.getElementById('case-count').textContent === '5 of 5 shown'")
+    expect(count).to_have_text("5 of 5 shown")
     page.get_by_label("Verdict").select_option("wrong")
     assert shown(page) == ["a"]
     page.get_by_label("Response").select_option("PD")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xrano.cli.answers import Answer
-
-if TYPE_CHECKING:
-    from xrano.experiments.study.study_file import Study
 
 EXAMPLE = "xrano study studies/phantom.yaml --out study   (an array of jobs: add  --shard 2/8)"
 POSITIONAL_HELP = "YAML file of the arms, such as studies/phantom.yaml"
@@ -107,7 +104,7 @@ def run(
 
 
 def _tell_plan(
-    study: Study, out: Path, arms: tuple[str, ...], step_seconds: float, pairs: int
+    study: Any, out: Path, arms: tuple[str, ...], step_seconds: float, pairs: int
 ) -> Answer:
     """What the study would take on 1, 8 and 64 processes."""
     from xrano.cli.terminal import table_text

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
 from xrano.training.pretraining.config import PretrainingConfig
-
-if TYPE_CHECKING:
-    from xrano.training.run import Run
 
 EXAMPLE = (
     "xrano train store --out runs/first --preset laptop   (presets: demo, laptop, paper, "
@@ -88,7 +85,7 @@ def run(
         _tell(finished, out)
 
 
-def _tell(finished: Run, out: Path) -> None:
+def _tell(finished: Any, out: Path) -> None:
     """What is there now, and what is next."""
     if finished.config.training.epochs:
         if finished.leak_note:
