@@ -66,7 +66,11 @@ _AGAIN = "run xrano explain again, which makes it anew"
 
 def _files(record: Path) -> dict[str, int]:
     try:
-        return {str(name): int(size) for name, size in read_json(record)["files"].items()}
+        files = read_json(record)["files"]
+        # Of an earlier version: names alone, so that nothing is known of their sizes.
+        if isinstance(files, list):
+            return {}
+        return {str(name): int(size) for name, size in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VolumeError(f"{record} cannot be read ({error}); {_AGAIN}") from error
 
