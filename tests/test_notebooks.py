@@ -94,6 +94,19 @@ def test_a_finished_audit_is_read(execute, tmp_path):
     assert "<table" in text
 
 
+def test_finished_scores_are_read(execute, laid_out):
+    text = text_of(execute(named("02"), scores=laid_out / "scores"))
+    assert "pairs, of scores" in text
+    assert "Grad-CAM" in text or "gradcam" in text
+
+
+def test_a_scored_run_is_placed_on_an_audit(execute, laid_out, tmp_path):
+    write_audit(made(4), tmp_path / "audit")
+    text = text_of(execute(named("03"), audit=tmp_path / "audit", scores=laid_out / "scores"))
+    assert "An audit and scores of this run are needed" not in text
+    assert "tiny" in text
+
+
 def test_a_finished_study_is_read(execute, tmp_path):
     study = tmp_path / "study"
     row = dict.fromkeys(COLUMNS, 0.5) | {"name": "siamese", "kind": "arm", "verdict": "better"}

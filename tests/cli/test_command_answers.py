@@ -22,7 +22,7 @@ from xrano.data.quality.store_faults import Fault
 from xrano.data.store import Store
 from xrano.errors import ManifestError
 from xrano.rano import Response
-from xrano.training.run import Run
+from xrano.training.run import Run, open_run
 
 Capture = pytest.CaptureFixture[str]
 Asked = Callable[..., dict[str, Any]]
@@ -110,18 +110,7 @@ def test_the_commands_that_answer_scripts():
         for name in COMMANDS
         if hasattr(import_module(f"xrano.cli.{name}_command"), "JSON_KEYS")
     }
-    wanted = {
-        "evaluate",
-        "explain",
-        "score",
-        "methods",
-        "models",
-        "index",
-        "check",
-        "probe",
-        "doctor",
-    }
-    assert wanted | {"layers", "study", "audit", "prepare", "quality", "faithfulness"} <= found
+    assert found == set(COMMANDS)
 
 
 def test_words_said_on_the_way_go_to_standard_error(capsys: Capture, monkeypatch, tmp_path: Path):
@@ -321,3 +310,29 @@ def test_a_part_of_an_audit(asked: Asked, tmp_path: Path, monkeypatch):
     assert found["part"] == [2, 3]
     assert "after all parts" in found["verdict"][0]
     assert (found["audit"], found["placed"], found["failures"]) == (None, None, [])
+
+
+def test_a_phantom(asked: Asked, tmp_path: Path):
+    found = asked("phantom", "--out", tmp_path / "p", "--patients", 2, "--spacing_mm", 12)
+    assert (found["cohort"], found["patients"], found["seed"]) == (str(tmp_path / "p"), 2, 0)
+    assert (tmp_path / "p").is_dir()
+
+
+def test_an_untrained_run(asked: Asked, phantom_store: Store, tmp_path: Path):
+    found = asked(
+        *("train", phantom_store.root, "--out", tmp_path / "run", "--preset", "demo"),
+        *("--training.epochs", 0, "--training.accelerator", "cpu"),
+    )
+    assert found["network"] == "densenet_small"
+    assert found["predictions"] is None
+    assert found["folds"] == list(open_run(tmp_path / "run").trained_folds)
+
+
+def test_the_demo(asked: Asked, tiny_run: Run, tmp_path: Path, monkeypatch):
+    import xrano.experiments.demo as demo_module
+
+    monkeypatch.setattr(demo_module, "run_demo", lambda *_, **__: tiny_run)
+    found = asked("demo", "--out", tmp_path)
+    assert found["run"] == str(tiny_run.root)
+    assert found["scores"] == str(tmp_path / "scores")
+    assert found["folds"] == list(tiny_run.trained_folds)

@@ -44,7 +44,7 @@ def words_of(figure) -> str:
 
 def test_every_class_of_every_method_in_all_forms_for_a_journals_page(tiny_run, tmp_path, figures):
     options = ["--methods", "saliency", "gradcam", "--target", "all", "--maps", "none"]
-    options += ["--format", "png", "svg", "pdf", "--width", "full"]
+    options += ["--format", "png", "svg", "pdf", "--width", "double"]
     assert explain(tiny_run, tmp_path, *options) == 0
     (figure,) = figures
     assert len(maps_of(figure)) == 8
@@ -99,12 +99,12 @@ def test_methods_are_compared_on_several_pairs(tiny_run, tmp_path, monkeypatch, 
 
 def test_another_width_makes_the_panel_anew_and_the_same_does_not(tiny_run, tmp_path, figures):
     options = ["--methods", "gradcam", "--maps", "none"]
-    for width, made in (("screen", 1), ("screen", 1), ("double", 2)):
+    for width, made in (("screen", 1), ("screen", 1), ("middle", 2)):
         assert explain(tiny_run, tmp_path, *options, "--width", width) == 0
         assert len(figures) == made
     assert figures[1].get_figwidth() * 25.4 == pytest.approx(120)
     record = json.loads(next((tmp_path / "explanations").iterdir()).read_text(encoding="utf-8"))
-    assert record["panel"]["width"] == "double"
+    assert record["panel"]["width"] == "middle"
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,6 @@ def test_the_keys_of_json_are_told(capsys: Capture):
     for key, meaning in module("check").JSON_KEYS.items():
         assert f"\n  {key}: {meaning}" in text
     assert "--json" in text
-    assert "--json" not in page(capsys, "phantom")
 
 
 # --- what is wrong with a line

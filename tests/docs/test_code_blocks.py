@@ -11,6 +11,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from xrano.cli import main
+from xrano.experiments.study.study_file import read_study
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
@@ -39,6 +40,16 @@ def test_a_broken_block_would_be_noticed(tmp_path):
     (example,) = Sybil(parsers=[PythonCodeBlockParser()]).parse(page).examples()
     with pytest.raises(KeyError, match="seen"):
         example.evaluate()
+
+
+def test_the_study_of_the_page_is_one(tmp_path):
+    files = [(page, text) for page in PAGES for text in blocks(page, "yaml")]
+    assert [page.name for page, _ in files] == ["studies.md"]
+    path = tmp_path / "study.yaml"
+    path.write_text(files[0][1].text)
+    study = read_study(path)
+    assert [arm.name for arm in study.arms][:2] == ["concatenation", "subtraction"]
+    assert len(study.arms) == 4
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

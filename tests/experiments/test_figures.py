@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from xrano.maps import AttributionMap
 from xrano.scoring.shares import SHARE_COLUMNS
 from xrano.scoring.summary import SUMMARY_COLUMNS
 from xrano.training.run import Run
+from xrano.viz.panel_page import SIDES
+from xrano.viz.slices import Convention
 
 LOGITS = {"CR": 0.0, "PR": 0.0, "SD": 0.0, "PD": np.log(3.0)}
 
@@ -103,8 +106,8 @@ def test_every_kind_whose_inputs_are_there_is_drawn(tiny_run, inputs, audit, tmp
     assert found.missing == ()
     assert {path.name for path in found.files} == {
         *("atlas.png", "timeline.png", "overlap.png", "reliability.png", "layers.png"),
-        *("case_panel.png", "study_forest.png", "study_reliability.png", "audit.png"),
-        "audit-kinds.png",
+        *("case_panel.png", "comparison.png", "study_forest.png", "study_reliability.png"),
+        *("audit.png", "audit-kinds.png"),
     }
     for path in found.files:
         pixels = np.asarray(Image.open(path).convert("L"))
@@ -121,6 +124,7 @@ def test_of_the_others_the_command_is_told(tiny_run, tmp_path):
         "overlap": ["xrano", "score"],
         "layers": ["xrano", "layers"],
         "case": ["xrano", "explain"],
+        "comparison": ["xrano", "explain"],
         "study": ["xrano", "study"],
         "audit": ["xrano", "audit"],
     }
@@ -164,7 +168,28 @@ def test_a_patient_is_drawn_by_name_and_an_unknown_one_is_refused(tiny_run, inpu
         make_figures(tiny_run, tmp_path, FigureRequest(patient="Nobody"))
 
 
-@pytest.mark.parametrize("changes", [{"kinds": ("poster",)}, {"form": "bmp"}])
+def test_all_figures_are_as_wide_as_a_column(tiny_run, inputs, audit, tmp_path):
+    found = make_figures(tiny_run, tmp_path, FigureRequest(folders=inputs, width="double"))
+    for path in found.files:
+        with Image.open(path) as image:
+            assert image.width / image.info["dpi"][0] * 25.4 == pytest.approx(183, abs=0.5), path
+
+
+def test_slices_turn_with_the_convention(tiny_run, inputs, tmp_path):
+    for seen, other in permutations(("radiological", "neurological")):
+        request = FigureRequest(
+            kinds=("atlas", "case", "comparison"), folders=inputs, form="svg", convention=seen
+        )
+        for path in make_figures(tiny_run, tmp_path / seen, request).files:
+            said = path.read_text().lower()
+            assert SIDES[Convention(seen)].lower() in said, path
+            assert SIDES[Convention(other)].lower() not in said, path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"kinds": ("poster",)}, {"form": "bmp"}, {"width": "huge"}, {"convention": "upside down"}],
+)
 def test_unknown_kinds_and_forms_are_refused_before_anything_is_written(
     tiny_run, tmp_path, changes
 ):

@@ -99,6 +99,7 @@ CHANGES = {
     "rectification": "none",
     "background": "FLAIR",
     "convention": "neurological",
+    "outlines": False,
 }
 
 
@@ -173,6 +174,14 @@ def test_the_slice_goes_through_the_peak_of_the_map(undrawn, view):
     strength = np.where(pair.brain, np.abs(attribution.data).sum(axis=0), 0)
     index = np.unravel_index(strength.argmax(), strength.shape)
     assert view.controls.mm.value == pytest.approx(pair.grid.world(index)[2])
+    # The same place is told in words, with what is there.
+    place = ", ".join(f"{one:+.0f}" for one in pair.grid.world(index)).replace("-", "−")
+    channel = pair.layout.names.index("current_CT1")
+    value = pair.inputs[channel][index]
+    words = text_of(view.words)
+    assert f"Strongest in the brain at ({place}) mm" in words
+    assert f"map {strength[index]:.3g}" in words
+    assert f"CT1 {value:+.2f}".replace("-", "−") in words
     choose(view, slice_by="change")
     choose(view, slice_by="centre")
     assert "centre of the brain" in text_of(view.words)

@@ -29,7 +29,7 @@ def imported() -> tuple[float, list[str]]:
     return spent, loaded
 
 
-def test_importing_xrano_takes_less_than_a_third_of_a_second(imported):
+def test_importing_xrano_takes_less_than_300_ms(imported):
     assert imported[0] < 0.3
 
 

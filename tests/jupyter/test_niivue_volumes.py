@@ -196,6 +196,14 @@ def test_a_surface_touches_the_outside_by_a_face():
     assert np.array_equal(surface(mask), wanted)
 
 
+def test_without_outlines_the_map_alone_is_coloured(fine):
+    attribution = voxel_map(fine, "saliency", "PD", (10, 20, 0))
+    rgba, _ = colours(fine, attribution, Look(outlines=False))
+    alone, _ = colours(unmasked(fine), attribution)
+    assert np.array_equal(rgba, alone)
+    assert not np.array_equal(rgba, colours(fine, attribution)[0])
+
+
 def test_where_both_outlines_lie_on_each_other_they_take_turns(fine):
     attribution = voxel_map(fine, "saliency", "PD", (10, 20, 0))
     same = replace(fine, prior_mask=fine.current_mask)

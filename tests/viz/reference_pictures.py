@@ -10,6 +10,7 @@ before they are kept::
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from figure_inputs import fixed_atlas, fixed_timeline
@@ -22,6 +23,7 @@ from test_reliability_figure import BINS
 
 from xrano.viz.atlas_figure import atlas_figure
 from xrano.viz.audit_figure import audit_figure
+from xrano.viz.comparison_figure import comparison_figure
 from xrano.viz.figure_files import save_figure
 from xrano.viz.forest_figure import forest_figure
 from xrano.viz.layer_figure import LayerPoint, layer_figure
@@ -32,7 +34,7 @@ from xrano.viz.timeline_figure import timeline_figure
 
 FOLDER = Path(__file__).parent / "reference_figures"
 DPI = 60
-_LARGE = {"case": 40}
+_LARGE = {"case": 40, "comparison": 40}
 """Pixels an inch; fewer of a picture that would take more than 60 kB."""
 
 
@@ -50,6 +52,14 @@ def _case() -> Figure:
     return case_panel(make_case(grid), [voxel_map(grid), cam()])
 
 
+def _comparison() -> Figure:
+    grids = GRIDS["LAS"], GRIDS["oblique"]
+    return comparison_figure(
+        (replace(make_case(grid), pair_id=name), [voxel_map(grid), cam()])
+        for name, grid in zip(("first pair", "second pair"), grids, strict=True)
+    )
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "atlas": lambda: atlas_figure(fixed_atlas()),
     "timeline": lambda: timeline_figure(fixed_timeline()),
@@ -57,6 +67,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "reliability": lambda: reliability_figure(BINS, title="network", error=0.1),
     "layers": _layers,
     "case": _case,
+    "comparison": _comparison,
     "study": lambda: forest_figure(ROWS),
     "audit": lambda: audit_figure(MARKS, panels=PANELS),
 }

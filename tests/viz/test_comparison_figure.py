@@ -77,7 +77,7 @@ def test_a_method_that_a_case_lacks_leaves_a_gap():
     grid = GRIDS["RAS"]
     case = make_case(grid)
     figure = comparison_figure(
-        [(case, [cam()]), (named(case, "other"), [voxel_map(grid), cam()])], width="double"
+        [(case, [cam()]), (named(case, "other"), [voxel_map(grid), cam()])], width="middle"
     )
     (cams, saliency, below) = (ax.get_position().x0 for ax in drawn(figure)[:1] + drawn(figure)[1:])
     assert cams == pytest.approx(saliency, abs=1e-6)

@@ -22,7 +22,7 @@ from xrano.viz.figure_files import SMALLEST_TEXT, save_figure, width_inches
 from xrano.viz.panel import case_panel
 
 CLASSES = ("CR", "PR", "SD", "PD")
-WIDTHS = {"single": 89, "double": 120, "full": 183}
+WIDTHS = {"single": 89, "middle": 120, "double": 183}
 
 
 def panel(kind, width):
@@ -51,8 +51,8 @@ KINDS = ("flow", "grid", "planes", "mosaic", "comparison")
     [
         *((kind, "single") for kind in KINDS if kind != "planes"),
         *((kind, None) for kind in KINDS),
-        ("planes", "full"),
-        ("grid", "full"),
+        ("planes", "double"),
+        ("grid", "double"),
     ],
 )
 def test_text_is_legible_and_lies_on_nothing(kind, width):
@@ -104,7 +104,7 @@ def test_pictures_fill_the_width_and_are_printed_at_300_pixels_an_inch(tmp_path)
 @pytest.mark.parametrize(
     ("width", "error", "words"),
     [
-        ("wide", UnknownNameError, "double, full, single"),
+        ("wide", UnknownNameError, "double, middle, single"),
         (3.5, ConfigError, "40 to 1000 mm wide, got 3.5"),
         (float("nan"), ConfigError, "40 to 1000 mm"),
     ],
@@ -239,5 +239,5 @@ def test_another_process_without_a_display_makes_the_same_bytes(tmp_path):
 
 
 def test_names_are_those_of_the_case():
-    assert NAMES["pair_id"] in texts(panel("flow", "double"))
-    assert np.isclose(width_inches("double") * 25.4, 120)
+    assert NAMES["pair_id"] in texts(panel("flow", "middle"))
+    assert np.isclose(width_inches("middle") * 25.4, 120)

@@ -52,7 +52,7 @@ def run(
     percentile: float = 99.5,
     timepoints: Literal["together", "apart"] = "together",
     format: tuple[Literal["png", "svg", "pdf"], ...] = ("png",),  # noqa: A002 — as above
-    width: Literal["screen", "single", "double", "full"] = "screen",
+    width: Literal["screen", "single", "middle", "double"] = "screen",
     scan: str = "",
     store: Path | None = None,
 ) -> Answer:

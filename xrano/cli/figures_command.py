@@ -20,7 +20,17 @@ def run(
     run_dir: Path,
     out: Path,
     kinds: tuple[
-        Literal["atlas", "timeline", "overlap", "reliability", "layers", "case", "study", "audit"],
+        Literal[
+            "atlas",
+            "timeline",
+            "overlap",
+            "reliability",
+            "layers",
+            "case",
+            "comparison",
+            "study",
+            "audit",
+        ],
         ...,
     ] = (),
     scores: Path | None = None,
@@ -30,6 +40,8 @@ def run(
     audit: Path | None = None,
     patient: str = "",
     format: Literal["png", "svg", "pdf"] = "png",  # noqa: A002 — the option's name
+    width: Literal["screen", "single", "middle", "double"] = "screen",
+    convention: Literal["radiological", "neurological"] = "radiological",
     store: Path | None = None,
 ) -> Answer:
     """Draw every figure whose inputs are there, and say which command makes the others.
@@ -40,15 +52,18 @@ def run(
     Args:
         run_dir: the run.
         out: folder for the figures.
-        kinds: atlas, timeline, overlap, reliability, layers, case, study, audit; all if not given.
+        kinds: atlas, timeline, overlap, reliability, layers, case, comparison, study, audit; all
+            if not given.
         scores: folder that xrano score wrote.
         maps: folder of maps that xrano explain saved.
         layers: folder that xrano layers wrote.
         study: folder that xrano study wrote.
         audit: folder that xrano audit wrote.
-        patient: of the time line and the case; if not given the one with the most predicted pairs,
-            and the first pair of the worst response.
-        format: of the files; an audit is always png.
+        patient: of the time line, the case and the comparison; if not given the one with the most
+            predicted pairs, and the first pair of the worst, of each response.
+        format: of the files.
+        width: screen, or a column of a journal: 89, 120 or 183 mm.
+        convention: radiological shows the patient's left at the right of slices.
         store: where the prepared store is now, if it was moved.
     """
     from xrano.cli.terminal import bar
@@ -62,6 +77,8 @@ def run(
         folders={name: path for name, path in named.items() if path is not None},
         patient=patient,
         form=format,
+        width=None if width == "screen" else width,
+        convention=convention,
     )
     found = make_figures(open_run(run_dir, store=store), out, request, progress=bar)
     lines = [f"  {path}" for path in found.files]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from xrano.cli.answers import Answer
+
 EXAMPLE = "xrano phantom --out phantom --patients 24"
+
+JSON_KEYS = {
+    "cohort": "folder of the cohort, to be read by xrano index",
+    "patients": "how many",
+    "spacing_mm": "voxel size",
+    "seed": "of the cohort",
+}
 
 
 def run(
@@ -24,7 +33,7 @@ def run(
     raw_scans: bool = False,
     hdglio: bool = False,
     jobs: int = 0,
-) -> None:
+) -> Answer:
     """Write a phantom cohort in LUMIERE's tree and tables, of known cause.
 
     Args:
@@ -64,4 +73,7 @@ def run(
         hdglio=hdglio,
     )
     write_phantom(out, settings, jobs=jobs, progress=bar)
-    print(f"phantom cohort in {out}; next:  xrano index {out} --out index")
+    return Answer(
+        f"phantom cohort in {out}; next:  xrano index {out} --out index",
+        {"cohort": out, "patients": patients, "spacing_mm": spacing_mm, "seed": seed},
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xrano.cli.answers import Answer
 from xrano.training.config import ModelConfig, RunConfig, TrainingConfig
 from xrano.training.pretraining.config import PretrainingConfig
 
@@ -13,6 +14,14 @@ EXAMPLE = (
     "paper-protocol; an untrained run:  --training.epochs 0)"
 )
 POSITIONAL_HELP = "folder that xrano prepare wrote"
+
+JSON_KEYS = {
+    "run": "folder of the run",
+    "network": "its name",
+    "folds": "folds with finished weights",
+    "predictions": "file of the out-of-fold predictions; null for an untrained run",
+    "leak": "how the protocol leaks, in words; empty if it does not",
+}
 
 
 def run(
@@ -31,7 +40,7 @@ def run(
     seed: int = 0,
     splits: str = "",
     devices: int = 1,
-) -> None:
+) -> Answer | None:
     """Train a network fold by fold; a run that was stopped goes on where it was.
 
     Args:
@@ -81,16 +90,26 @@ def run(
     bar = EpochBar()
     finished = train_run(config, out, report=bar, say=print, ranks=ranks)
     bar.close()
-    if ranks.first:
-        _tell(finished, out)
+    return _answer(finished, out) if ranks.first else None
 
 
-def _tell(finished: Any, out: Path) -> None:
+def _answer(finished: Any, out: Path) -> Answer:
     """What is there now, and what is next."""
-    if finished.config.training.epochs:
-        if finished.leak_note:
-            print(finished.leak_note)
-        print(f"predictions in {out / 'predictions.csv'}; next:  xrano evaluate {out}")
+    trained = finished.config.training.epochs > 0
+    predictions = out / "predictions.csv"
+    if trained:
+        lines = [finished.leak_note] if finished.leak_note else []
+        lines.append(f"predictions in {predictions}; next:  xrano evaluate {out}")
     else:
-        print(f"an untrained {finished.config.model.name} in {finished.root}")
-        print(f"next:  xrano explain {out} --pair ID --out explained")
+        lines = [
+            f"an untrained {finished.config.model.name} in {finished.root}",
+            f"next:  xrano explain {out} --pair ID --out explained",
+        ]
+    values = {
+        "run": out,
+        "network": finished.config.model.name,
+        "folds": finished.trained_folds,
+        "predictions": predictions if trained else None,
+        "leak": finished.leak_note,
+    }
+    return Answer("\n".join(lines), values)

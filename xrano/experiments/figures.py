@@ -10,10 +10,7 @@ from matplotlib.figure import Figure
 
 from xrano.errors import ManifestError, UnknownNameError, XranoError
 from xrano.experiments.atlas import class_atlas
-from xrano.experiments.atlas_maps import choose_maps
-from xrano.experiments.panels import explanation_panel
 from xrano.experiments.report.commands import FOLDERS, lines_of
-from xrano.experiments.saved_explanation import saved_explanation
 from xrano.experiments.saved_figures import (
     layers_of,
     most_visits,
@@ -22,12 +19,13 @@ from xrano.experiments.saved_figures import (
     study_of,
     write_audit_figures,
 )
+from xrano.experiments.saved_panels import case_of, comparison_of
 from xrano.experiments.timeline import patient_timeline, require_patient
 from xrano.progress import Progress, quiet
-from xrano.rano import RESPONSES
 from xrano.training.run import Run
 from xrano.viz.atlas_figure import atlas_figure
-from xrano.viz.figure_files import FORMATS, save_figure
+from xrano.viz.figure_files import FORMATS, save_figure, width_inches
+from xrano.viz.slices import Convention, parse_convention
 from xrano.viz.timeline_figure import timeline_figure
 
 KINDS: Mapping[str, str] = {
@@ -37,6 +35,7 @@ KINDS: Mapping[str, str] = {
     "reliability": "how often predictions are right, by confidence",
     "layers": "lift of class activation maps of every layer",
     "case": "prior, current, change and maps of one pair",
+    "comparison": "methods beside each other, one pair of each response",
     "study": "arms and references of a study",
     "audit": "which scores tell cheating models",
 }
@@ -51,14 +50,18 @@ class FigureRequest:
 
     ``folders``: ``scores``, ``maps``, ``layers``, ``study``, ``audit`` to a folder that was named;
     the others are looked for beside the run, where ``xrano demo`` puts them. ``patient``: of the
-    time line and the case; by default the one with the most predicted pairs, and the first pair of
-    the worst response. ``form``: ``png``, ``svg`` or ``pdf``.
+    time line, the case and the comparison; by default the one with the most predicted pairs, and
+    the first pair of the worst, of each response. ``form``: ``png``, ``svg`` or ``pdf``. ``width``:
+    for print, as for :func:`~xrano.viz.figure_files.save_figure`; ``convention``: of slices,
+    ``radiological`` or ``neurological``.
     """
 
     kinds: tuple[str, ...] = tuple(KINDS)
     folders: Mapping[str, Path] = field(default_factory=dict)
     patient: str = ""
     form: str = "png"
+    width: str | float | None = None
+    convention: str = Convention.RADIOLOGICAL
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def make_figures(
         The files, and for each kind that was not drawn the command that makes what it needs.
 
     Raises:
-        UnknownNameError: for an unknown kind, format or patient.
+        UnknownNameError: for an unknown kind, format, width, convention or patient.
+        ConfigError: for a width that is not some centimetres.
     """
     asked = request or FigureRequest()
     for kind in asked.kinds:
@@ -101,6 +105,9 @@ def make_figures(
             raise UnknownNameError("kind of figure", kind, KINDS)
     if asked.form not in FORMATS:
         raise UnknownNameError("figure format", asked.form, FORMATS)
+    parse_convention(asked.convention)
+    if asked.width is not None:
+        width_inches(asked.width)
     if asked.patient:
         require_patient(run, asked.patient)
     drawers = _Drawers(run, asked, progress)
@@ -117,11 +124,11 @@ def make_figures(
 def _write(kind: str, drawers: _Drawers, out: Path) -> list[Path]:
     if kind == "audit":
         folder = drawers.folder("audit", "audit.json")
-        return write_audit_figures(folder, out, f".{drawers.form}")
+        return write_audit_figures(folder, out, f".{drawers.form}", width=drawers.width)
     figures = drawers.by_kind[kind]()
     paths = [out / f"{name}.{drawers.form}" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
-        save_figure(figure, path)
+        save_figure(figure, path, width=drawers.width)
     return paths
 
 
@@ -130,14 +137,20 @@ class _Drawers:
 
     def __init__(self, run: Run, asked: FigureRequest, progress: Progress) -> None:
         self._run, self._asked, self._progress = run, asked, progress
-        self.form = asked.form
+        self.form, self.width = asked.form, asked.width
+        slices = {"convention": asked.convention, "width": asked.width}
         self.by_kind: dict[str, Callable[[], dict[str, Figure]]] = {
             "atlas": self._atlas,
             "timeline": self._timeline,
             "overlap": lambda: {"overlap": overlap_of(self.folder("scores", "summary.csv"))},
             "reliability": lambda: {"reliability": reliability_of(run)},
             "layers": lambda: {"layers": layers_of(self.folder("layers", "layers_summary.csv"))},
-            "case": self._case,
+            "case": lambda: {
+                "case_panel": case_of(run, self.folder("maps"), asked.patient, **slices)
+            },
+            "comparison": lambda: {
+                "comparison": comparison_of(run, self.folder("maps"), asked.patient, **slices)
+            },
             "study": lambda: study_of(self.folder("study", "study.json")),
         }
 
@@ -159,6 +172,7 @@ class _Drawers:
         return {
             "atlas": lines.make("maps"),
             "case": lines.make("maps"),
+            "comparison": lines.make("maps"),
             "overlap": lines.make("scores"),
             "audit": lines.make("audit"),
             "layers": f"xrano layers {lines.path(lines.run)} --out "
@@ -168,7 +182,7 @@ class _Drawers:
 
     def _atlas(self) -> dict[str, Figure]:
         atlas = class_atlas(self._run, self.folder("maps"), progress=self._progress)
-        return {"atlas": atlas_figure(atlas)}
+        return {"atlas": atlas_figure(atlas, convention=self._asked.convention)}
 
     def _timeline(self) -> dict[str, Figure]:
         patient = self._asked.patient or most_visits(self._run)
@@ -180,16 +194,3 @@ class _Drawers:
                 raise
             return {"timeline": timeline_figure(patient_timeline(self._run, patient))}
         return {"timeline": timeline_figure(patient_timeline(self._run, patient, shares))}
-
-    def _case(self) -> dict[str, Figure]:
-        chosen = choose_maps(self._run, self.folder("maps"), None, "predicted")
-        wanted = self._asked.patient
-        pairs = [pair for pair in chosen.pairs if not wanted or pair["patient_id"] == wanted]
-        if not pairs:
-            raise ManifestError(f"no map is of {wanted}")
-        worst = [str(name) for name in reversed(RESPONSES)]
-        first = min(pairs, key=lambda pair: (worst.index(pair["response"]), pair["pair_id"]))
-        own = chosen.files[str(first["pair_id"])]
-        paths = [own[method] for method in chosen.methods if method in own]
-        found = saved_explanation(self._run, str(first["pair_id"]), paths)
-        return {"case_panel": explanation_panel(found)}

@@ -124,7 +124,9 @@ def study_of(folder: Path) -> dict[str, Figure]:
     return found
 
 
-def write_audit_figures(folder: Path, out: Path, suffix: str = ".png") -> list[Path]:
+def write_audit_figures(
+    folder: Path, out: Path, suffix: str = ".png", *, width: str | float | None = None
+) -> list[Path]:
     """Draw a finished audit again.
 
     Raises:
@@ -140,7 +142,7 @@ def write_audit_figures(folder: Path, out: Path, suffix: str = ".png") -> list[P
         planned=len(saved.models),
         probes=pd.DataFrame(),
     )
-    return write_figures(result, out, suffix)
+    return write_figures(result, out, suffix, width=width)
 
 
 def _by_approach(rows: list[ForestRow]) -> list[ForestRow]:

@@ -87,6 +87,7 @@ def patient_timeline(
         source=source,
         events=_operations(visits),
         notes=tuple(notes),
+        held_out="patient" if run.config.grouping == "patient" else "pair",
     )
 
 

@@ -63,12 +63,15 @@ class Controls:
         under = sorted(sequences, key=lambda name: name != "CT1")
         self.background = _dropdown("Background", under)
         self.convention = _dropdown("Convention", list(map(str, Convention)))
+        self.outlines = widgets.Checkbox(
+            value=True, description="Outlines of masks", indent=False, layout={"width": "14em"}
+        )
         rows = (
             (self.response, self.outcome, self.pair),
             (self.method, self.target, self.timepoints),
             (self.plane, self.slice_by, self.mm),
             (self.rectification, self.threshold, self.opacity),
-            (self.background, self.convention),
+            (self.background, self.convention, self.outlines),
         )
         wrap = widgets.Layout(flex_flow="row wrap")
         self.box = widgets.VBox([widgets.Box(row, layout=wrap) for row in rows])
@@ -91,7 +94,7 @@ class Controls:
         for control in (
             *(self.pair, self.method, self.target, self.timepoints, self.plane, self.slice_by),
             *(self.mm, self.threshold, self.opacity, self.rectification, self.background),
-            self.convention,
+            *(self.convention, self.outlines),
         ):
             control.observe(tell(changed), names="value")
 
@@ -129,7 +132,7 @@ class Controls:
                 name: getattr(self, name).value
                 for name in (
                     *("slice_by", "timepoints", "rectification", "threshold", "opacity"),
-                    *("background", "convention"),
+                    *("background", "convention", "outlines"),
                 )
             },
         )

@@ -18,7 +18,7 @@ from xrano.jupyter.controls import UNRATED, Controls
 from xrano.jupyter.drawn_picture import DrawnPicture, ShownPicture
 from xrano.jupyter.opened_run import Explored
 from xrano.jupyter.overlap import overlap_html
-from xrano.jupyter.picture import slices_of
+from xrano.jupyter.picture import Strongest, slices_of, strongest_of
 from xrano.training.run import Run
 from xrano.viz.names import method_name
 from xrano.viz.slice_choice import SliceChoice
@@ -120,7 +120,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.picture.show(case, explanation.maps, look, choices)
         chosen.follow(choices)
         self._explanation = explanation
-        self.words.value = _words(explanation, self._run, choices)
+        strongest = strongest_of(case, explanation.maps[0], look)
+        self.words.value = _words(explanation, self._run, choices, strongest)
         self._hide(False)
         self._score(explanation, look.rectification)
 
@@ -172,8 +173,13 @@ def _predictions(run: Run) -> dict[str, str]:
     return dict(zip(table["pair_id"], table["predicted"], strict=True))
 
 
-def _words(explanation: Explanation, run: Run, choices: Mapping[Plane, SliceChoice]) -> str:
-    """The answer, the truth, and why the slice is this one."""
+def _words(
+    explanation: Explanation,
+    run: Run,
+    choices: Mapping[Plane, SliceChoice],
+    strongest: Strongest | None,
+) -> str:
+    """The answer, the truth, why the slice is this one, and where the map is strongest."""
     pair = explanation.pair
     said = f"predicted <b>{escape(explanation.predicted)}</b>"
     truth = "unrated"
@@ -193,7 +199,18 @@ def _words(explanation: Explanation, run: Run, choices: Mapping[Plane, SliceChoi
     )
     return (
         f'<div style="{html.LINES}">{escape(pair.pair_id)}: {said}, {truth}. '
-        f"Probabilities: {chances}.{beside} Slice: {escape(cut)}.</div>"
+        f"Probabilities: {chances}.{beside} Slice: {escape(cut)}.{_strongest(strongest)}</div>"
+    )
+
+
+def _strongest(found: Strongest | None) -> str:
+    """Where, in world mm (right, front and top are positive), and the values there."""
+    if found is None:
+        return ""
+    place = ", ".join(html.number(one, "+.0f") for one in found.mm)
+    return (
+        f" Strongest in the brain at ({place}) mm: map {html.number(found.value, '.3g')}, "
+        f"{escape(found.sequence)} {html.number(found.scan_value, '+.2f')}."
     )
 
 

@@ -79,7 +79,7 @@ def colours_of(case: PanelCase, attribution: AttributionMap, look: Look, frame: 
     Args:
         case: scans and masks.
         attribution: a map of that case.
-        look: its rectification, threshold and opacity.
+        look: its rectification, threshold, opacity and outlines.
         frame: grid to show them on.
     """
     style = MapStyle(look.rectification or None, threshold=look.threshold)
@@ -93,7 +93,8 @@ def colours_of(case: PanelCase, attribution: AttributionMap, look: Look, frame: 
         colours = scale.colormap(scale.norm(values[drawn]))
         colours[:, 3] *= look.opacity
         rgba[drawn] = np.rint(255 * colours)
-    _draw_outlines(rgba, case, frame)
+    if look.outlines:
+        _draw_outlines(rgba, case, frame)
     return Colours(rgba, scale, read.note.replace("\n", " "))
 
 

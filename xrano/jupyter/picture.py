@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from xrano.maps import AttributionMap
@@ -24,7 +25,7 @@ class Look:
 
     ``slice_by``: a name in :data:`SLICE_CHOICES`; ``mm``: plane to world mm, for ``mm``;
     ``rectification``: empty for each map's own; ``opacity``: in [0, 1], of the maps' colours,
-    where 1 is a panel's own.
+    where 1 is a panel's own; ``outlines``: whether the masks' outlines are drawn.
     """
 
     planes: tuple[Plane, ...] = (Plane.AXIAL,)
@@ -36,6 +37,34 @@ class Look:
     opacity: float = 1.0
     background: str = "CT1"
     convention: str = Convention.RADIOLOGICAL
+    outlines: bool = True
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """Where a map is strongest in the brain: world mm (x, y, z), raw value, and the scan's there.
+
+    ``scan_value`` is that of the current scan's ``sequence``, as normalised.
+    """
+
+    mm: tuple[float, float, float]
+    value: float
+    sequence: str
+    scan_value: float
+
+
+def strongest_of(case: PanelCase, attribution: AttributionMap, look: Look) -> Strongest | None:
+    """The strongest relevance of a map as it is looked at; ``None`` of a map of zeros."""
+    read = read_maps(case, [attribution], MapStyle(look.rectification or None))[0]
+    values = read.values.volume()
+    size = np.where(case.brain, np.abs(values), 0.0)
+    voxel = np.unravel_index(int(size.argmax()), size.shape)
+    if not size[voxel] > 0:
+        return None
+    x, y, z = (float(one) for one in case.grid.world(voxel))
+    sequence = case.background(look.background)
+    shown = float(case.current[sequence][voxel])
+    return Strongest((x, y, z), float(values[voxel]), sequence, shown)
 
 
 def slices_of(
@@ -78,6 +107,8 @@ def draw_picture(
     )
     if look.opacity < 1:
         _fade(figure, look.opacity)
+    if not look.outlines:
+        _hide_outlines(figure)
     return figure
 
 
@@ -88,3 +119,13 @@ def _fade(figure: Figure, opacity: float) -> None:
             for image in ax.images:
                 if image.get_label() == "colour":
                     image.set_alpha(opacity)
+
+
+def _hide_outlines(figure: Figure) -> None:
+    """Take the masks' outlines away, and what names them."""
+    for ax in figure.axes:
+        if ax.get_label() == "legend":
+            ax.set_visible(False)
+        for drawn in ax.collections:
+            if str(drawn.get_label()).startswith("contour"):
+                drawn.set_visible(False)

@@ -9,6 +9,21 @@ from dataclasses import dataclass
 
 from xrano.report.citations import CITATIONS
 
+_NORMALISED = {
+    "healthy": "by the healthy tissue common to both scans of the pair",
+    "wm-peak": "by the peak of the white matter of each scan",
+    "brain": "by mean and standard deviation inside the brain of each scan",
+    "paper": "by mean and standard deviation of each whole volume",
+}
+
+_EARLIER = {
+    "previous": "the scan immediately before",
+    "previous-rated": "the rated scan before",
+    "baseline": "the first rated scan",
+    "postop": "the first rated scan since the last operation",
+    "nadir": "the rated scan of the least enhancing volume since the last operation",
+}
+
 
 @dataclass(frozen=True)
 class MethodUse:
@@ -25,7 +40,8 @@ class TrainingFacts:
 
     ``counts``: class to (pairs, patients) held out; ``exclusions``: reason to number of sessions;
     ``network_citations``: keys; ``training``: learning rate, batch and the like, in words;
-    ``trained``: whether it has learnt anything.
+    ``trained``: whether it has learnt anything; ``normalisation``: its name; ``references``: which
+    earlier scans pairs were made with; ``ruled``: pairs rated by the volumetric rule.
     """
 
     network: str
@@ -47,6 +63,9 @@ class TrainingFacts:
     n_patients: int
     counts: tuple[tuple[str, int, int], ...]
     exclusions: tuple[tuple[str, int], ...]
+    normalisation: str = "healthy"
+    references: tuple[str, ...] = ()
+    ruled: int = 0
     n_resamples: int = 2000
 
 
@@ -89,16 +108,34 @@ def _data(facts: TrainingFacts) -> str:
     )
     spacing = " × ".join(f"{size:g}" for size in facts.spacing_mm)
     text = (
-        f"Each case is a pair of MRI sessions of one patient, with the response (RANO, "
-        f"{_short('wen2010')}) rated at the later one. Held out for judging were "
-        f"{facts.n_pairs} pairs of {facts.n_patients} patients ({counts}). Scans were brought to "
-        f"one grid of {spacing} mm."
+        f"Each case is a pair of MRI sessions of one patient{_references(facts)}, with the "
+        f"response (RANO, {_short('wen2010')}) rated at the later one{_raters(facts)}. Held out "
+        f"for judging were {facts.n_pairs} pairs of {facts.n_patients} patients ({counts}). "
+        f"Scans were brought to one grid of {spacing} mm."
     )
     if facts.exclusions:
         total = sum(count for _, count in facts.exclusions)
         why = "; ".join(f"{reason} ({count})" for reason, count in facts.exclusions)
         text += f" {total} sessions are the later scan of no pair: {why}."
     return text
+
+
+def _references(facts: TrainingFacts) -> str:
+    """What the earlier scan of a pair is; empty where that is not known."""
+    named = [_EARLIER.get(name, name) for name in facts.references]
+    return f", the later one and {' or '.join(named)}" if named else ""
+
+
+def _raters(facts: TrainingFacts) -> str:
+    if not facts.ruled:
+        return ""
+    if facts.ruled == facts.n_pairs:
+        return " by the volumetric rule, not by a reader"
+    return f" ({facts.ruled} of {facts.n_pairs} by the volumetric rule, the others by a reader)"
+
+
+def _unseen(facts: TrainingFacts) -> str:
+    return "the patient" if facts.grouping == "patient" else "the session (other sessions it saw)"
 
 
 def _network(facts: TrainingFacts) -> str:
@@ -114,8 +151,8 @@ def _network(facts: TrainingFacts) -> str:
     clinical = ", with sex, age, IDH, MGMT and the weeks between them" if facts.clinical else ""
     text = (
         f"A {name} network takes {inputs}, {how}{clinical}, and rates "
-        f"{', '.join(facts.classes)}. Intensities were normalised by the healthy tissue common to "
-        "both scans of the pair."
+        f"{', '.join(facts.classes)}. Intensities were normalised "
+        f"{_NORMALISED.get(facts.normalisation, facts.normalisation)}."
     )
     if not facts.trained:
         return f"{text} Its weights are random (seed {facts.seed}): it was not trained."
@@ -139,9 +176,9 @@ def _judging(facts: TrainingFacts) -> str:
     return (
         f"Patients were divided into {facts.n_folds} folds, stratified by response, {kept}; "
         f"{folds} served as test fold. The epoch was chosen {chosen}. Predictions are those of "
-        "the network that never saw the patient, pooled over folds. The main measure is balanced "
-        f"accuracy; 95 % intervals are percentiles of {facts.n_resamples} resamples of patients "
-        "in which every class is present."
+        f"the network that was not trained on {_unseen(facts)}, pooled over folds. The main "
+        f"measure is balanced accuracy; 95 % intervals are percentiles of {facts.n_resamples} "
+        "resamples of patients in which every class is present."
     )
 
 

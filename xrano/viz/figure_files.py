@@ -23,8 +23,8 @@ from matplotlib.text import Text
 from xrano.atomic_files import write_atomically
 from xrano.errors import ConfigError, UnknownNameError
 
-COLUMN_WIDTHS_MM: Mapping[str, float] = {"single": 89.0, "double": 120.0, "full": 183.0}
-"""Widths of a journal's columns, in mm: one, one and a half, and the whole page."""
+COLUMN_WIDTHS_MM: Mapping[str, float] = {"single": 89.0, "middle": 120.0, "double": 183.0}
+"""Widths of a journal's columns, in mm: one, one and a half, and two."""
 
 SMALLEST_TEXT = 5.0
 """Points below which no text is printed, however narrow the figure."""

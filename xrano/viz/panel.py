@@ -78,7 +78,7 @@ def case_panel(
         timepoints: ``together`` draws all channels of a map over the current scan, as they are
             scored; ``apart`` draws the prior channels over the prior scan and the current channels
             over the current scan, side by side on one scale.
-        width: for print: ``single``, ``double`` or ``full`` column, or mm; for the screen if not
+        width: for print: ``single``, ``middle`` or ``double`` column, or mm; for the screen if not
             given.
 
     Returns:

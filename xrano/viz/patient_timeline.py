@@ -35,7 +35,7 @@ class TimelineVisit:
 
 @dataclass(frozen=True)
 class TimelinePrediction:
-    """What a network that never saw the patient says of one pair; probabilities sum to 1."""
+    """What a network that was not trained on it says of one pair; probabilities sum to 1."""
 
     pair_id: str
     current_session: str
@@ -69,6 +69,7 @@ class PatientTimeline:
         source: whose segmentation the volumes are of; empty without any.
         events: session_id and what happened just before it (an operation).
         notes: what is missing and why, in sentences.
+        held_out: what the network of a prediction never saw: patient, or pair.
 
     Raises:
         ManifestError: if there is no visit, or something is of an unknown session.
@@ -82,6 +83,7 @@ class PatientTimeline:
     source: str = ""
     events: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    held_out: str = "patient"
 
     def __post_init__(self) -> None:
         if not self.visits:

@@ -118,7 +118,7 @@ def _foot(timeline: PatientTimeline) -> list[str]:
     if timeline.source:
         words.append(f"Volumes: {timeline.source}.")
     if timeline.predictions:
-        words.append("Probabilities are of a network that never saw the patient.")
+        words.append(f"Probabilities are of a network that never saw the {timeline.held_out}.")
     if timeline.shares:
         words.append(
             "Relevance: share of each sequence in the brain; dashed: one half; the bold line parts "

@@ -14,7 +14,9 @@ from xrano.viz.audit_figure import AuditMark, audit_figure
 from xrano.viz.figure_files import save_figure
 
 
-def write_figures(result: AuditResult, out: Path, suffix: str = ".png") -> list[Path]:
+def write_figures(
+    result: AuditResult, out: Path, suffix: str = ".png", *, width: str | float | None = None
+) -> list[Path]:
     """Write ``audit.png`` and, with more than one kind of cheat, ``audit-kinds.png``."""
     table = result.separation
     if table.empty:
@@ -31,7 +33,7 @@ def write_figures(result: AuditResult, out: Path, suffix: str = ".png") -> list[
         if (every["stratum"] == stratum).any()
     }
     first = out / f"audit{suffix}"
-    save_figure(audit_figure(_marks(every, "stratum"), panels=sizes, note=note), first)
+    save_figure(audit_figure(_marks(every, "stratum"), panels=sizes, note=note), first, width=width)
     written = [first]
     pooled = table[
         (table["stratum"] == "all")
@@ -45,7 +47,7 @@ def write_figures(result: AuditResult, out: Path, suffix: str = ".png") -> list[
     if len(kinds) > 1:
         figure = audit_figure(_marks(pooled, "comparison"), panels=kinds, note=note)
         written.append(out / f"audit-kinds{suffix}")
-        save_figure(figure, written[-1])
+        save_figure(figure, written[-1], width=width)
     return written
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -112,8 +113,11 @@ def _attempts(
     finished = Parallel(n_jobs=count, return_as="generator_unordered")(
         delayed(_finish_all)(batch, settings, out) for batch in batches
     )
-    for found in finished:
-        yield from found
+    with warnings.catch_warnings():
+        # A worker that has grown by training is replaced between models; no result is lost.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+        for found in finished:
+            yield from found
 
 
 def _finish_all(batch: Sequence[AuditModel], settings: AuditSettings, out: Path) -> list[Attempt]:

@@ -202,7 +202,7 @@ def settings_from_json(values: Mapping[str, Any], path: Path) -> AuditSettings:
 
 
 QUICK = AuditSettings(kinds=(HONEST, "noise", "edge"), cohort_seeds=(4, 5, 6), quick=True)
-"""Nine models: some 20 minutes on two cores. A sign of what the full form would say. Cohort 1 was
+"""Nine models: some 15 minutes on two cores. A sign of what the full form would say. Cohort 1 was
 looked at while the rule of verification was written."""
 
 FULL = AuditSettings(

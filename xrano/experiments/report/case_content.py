@@ -147,11 +147,11 @@ def _notes(
         notes.append(
             "There are no saved maps of this pair, so only scans and outlines are shown. "
             f"xrano explain {shlex.quote(run.root.name)} --pair {shlex.quote(pair.pair_id)} "
-            "--target all --out explained, in the folder that holds the run, makes them; then "
-            "write the report again."
+            "--methods saliency gradcam ig:prior --target all --out explained, in the folder that "
+            "holds the run, makes them; then write the report again."
         )
     if not pair.response:
-        notes.append("The pair is unrated: no expert rating says which class is true.")
+        notes.append("The pair is unrated: no rating says which class is true.")
     if pair.rating_source == "rule":
         notes.append("The true response follows from segmented volumes, not from an expert.")
     if pair.spans_surgery:

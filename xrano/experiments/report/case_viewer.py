@@ -234,8 +234,13 @@ def _notes(
             f"{shown}: values are means over voxels of {fine}, so that the page stays small. "
             "Outlines, panel and scores are at full resolution."
         ]
-    if not np.allclose(layers.frame.affine[:3, :3], np.abs(case.grid.affine[:3, :3])):
-        notes.append("Voxels do not run along the patient's axes and were brought to them.")
+    # A grid whose voxels run along the axes, in whatever order, has one entry a row and column.
+    directions = case.grid.affine[:3, :3] / case.grid.spacing
+    if not np.allclose(np.abs(directions), np.abs(directions).round(), atol=1e-4):
+        notes.append(
+            "Voxels do not run along the patient's axes: scans, maps and outlines were brought to "
+            f"voxels of {fine} that do."
+        )
     if methods:
         worst = max((one.error / one.top for one in methods if one.top > 0), default=0.0)
         notes.append(

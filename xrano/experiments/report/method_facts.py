@@ -123,6 +123,9 @@ def training_facts(gathered: Gathered) -> TrainingFacts:
         n_patients=int(cases["patient_id"].nunique()),
         counts=counts,
         exclusions=_exclusions(gathered.exclusions),
+        normalisation=str(run.store.statistics.get("normalisation", "healthy")),
+        references=tuple(sorted({str(name) for name in cases["reference"]} - {""})),
+        ruled=int((cases["rating_source"] == "rule").sum()),
     )
 
 

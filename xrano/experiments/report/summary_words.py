@@ -84,6 +84,8 @@ def _right(gathered: Gathered) -> str:
     if network is None:
         return f"How right the network is cannot be told: {gathered.judged.why}."
     chance = 1 / len(network["classes"])
+    by_patient = gathered.run.config.grouping == "patient"
+    unseen = "not seen" if by_patient else "seen on other days"
     recall = [
         f"{percent(network['recall'][name][0])} of {name}"
         for name in network["classes"]
@@ -91,7 +93,7 @@ def _right(gathered: Gathered) -> str:
     ]
     return (
         f"Asked for the response of {counted(network['n_pairs'], 'pair')} of scans of "
-        f"{counted(network['n_patients'], 'patient')} that it had not seen, the network reached a "
+        f"{counted(network['n_patients'], 'patient')} that it had {unseen}, the network reached a "
         f"balanced accuracy of {interval_words(network['balanced_accuracy'])}, where guessing "
         f"gives {chance:.2f}; it recognised {listed(recall)}."
     )
