@@ -1,4 +1,4 @@
-"""The volumes of the viewer in three dimensions, drawn by niivue: left and right, front and back."""
+"""The volumes of the viewer in three dimensions, drawn by niivue: left, right, front and back."""
 
 from __future__ import annotations
 
