@@ -31,8 +31,8 @@ def named(start: str) -> Path:
 def execute(tiny_run, tmp_path, monkeypatch):
     """Runs a notebook on the tiny run; folders that are not named do not exist."""
 
-    def run(path: Path, **folders: Path):
-        monkeypatch.setenv("XRANO_RUN", str(tiny_run.root))
+    def run(path: Path, own: Path | None = None, **folders: Path):
+        monkeypatch.setenv("XRANO_RUN", str(own or tiny_run.root))
         for name in ("SCORES", "AUDIT", "STUDY"):
             folder = folders.get(name.lower(), tmp_path / "nothing" / name.lower())
             monkeypatch.setenv(f"XRANO_{name}", str(folder))
@@ -95,16 +95,16 @@ def test_a_finished_audit_is_read(execute, tmp_path):
 
 
 def test_finished_scores_are_read(execute, laid_out):
-    text = text_of(execute(named("02"), scores=laid_out / "scores"))
+    text = text_of(execute(named("02"), laid_out / "run", scores=laid_out / "scores"))
     assert "pairs, of scores" in text
     assert "Grad-CAM" in text or "gradcam" in text
 
 
 def test_a_scored_run_is_placed_on_an_audit(execute, laid_out, tmp_path):
     write_audit(made(4), tmp_path / "audit")
-    text = text_of(execute(named("03"), audit=tmp_path / "audit", scores=laid_out / "scores"))
-    assert "An audit and scores of this run are needed" not in text
-    assert "tiny" in text
+    scores = laid_out / "scores"
+    notebook = execute(named("03"), laid_out / "run", audit=tmp_path / "audit", scores=scores)
+    assert "run on the scale of the audit:" in text_of(notebook)
 
 
 def test_a_finished_study_is_read(execute, tmp_path):

@@ -313,7 +313,7 @@ def test_a_part_of_an_audit(asked: Asked, tmp_path: Path, monkeypatch):
 
 
 def test_a_phantom(asked: Asked, tmp_path: Path):
-    found = asked("phantom", "--out", tmp_path / "p", "--patients", 2, "--spacing_mm", 12)
+    found = asked("phantom", "--out", tmp_path / "p", "--patients", 2, "--spacing_mm", 6)
     assert (found["cohort"], found["patients"], found["seed"]) == (str(tmp_path / "p"), 2, 0)
     assert (tmp_path / "p").is_dir()
 

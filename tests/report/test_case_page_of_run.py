@@ -94,7 +94,8 @@ def test_without_maps_the_page_says_how_to_make_them(tiny_run, pair):
     content = case_content(tiny_run, pair.pair_id, [], NOTHING)
     assert content.viewer.methods == ()
     assert content.scores.empty
-    assert any(f"--pair {pair.pair_id} --target all" in note for note in content.notes)
+    line = f"--pair {pair.pair_id} --methods saliency gradcam ig:prior --target all"
+    assert any(line in note for note in content.notes)
     assert content.predicted
 
 

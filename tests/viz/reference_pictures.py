@@ -34,7 +34,7 @@ from xrano.viz.timeline_figure import timeline_figure
 
 FOLDER = Path(__file__).parent / "reference_figures"
 DPI = 60
-_LARGE = {"case": 40, "comparison": 40}
+_LARGE = {"case": 40, "comparison": 30}
 """Pixels an inch; fewer of a picture that would take more than 60 kB."""
 
 
