@@ -36,8 +36,11 @@ BROKEN = (
 )
 """What a broken file leads its readers into."""
 
-TEXT_FIELDS = ("descrip", "aux_file", "db_name", "intent_name")
+TEXT_FIELDS = ("descrip", "aux_file", "data_type", "db_name", "intent_name")
 """Fields of a header that hold free text."""
+
+_POINTERS = (b"version ", b"/annex/")
+"""How a file begins that stands for one that was not fetched."""
 
 
 def header_text(path: str | PathLike[str]) -> dict[str, str]:
@@ -47,8 +50,8 @@ def header_text(path: str | PathLike[str]) -> dict[str, str]:
         path: a NIfTI file.
 
     Returns:
-        ``descrip``, ``aux_file``, ``db_name``, ``intent_name`` (NIfTI-2 has no ``db_name``) and
-        ``extensions``, the first megabyte of them as text; empty ones are left out.
+        :data:`TEXT_FIELDS` (NIfTI-2 has no ``data_type`` and ``db_name``) and ``extensions``, the
+        first megabyte of them as text; empty ones are left out.
 
     Raises:
         VolumeError: as :func:`open_checked`, as far as the header's own bytes tell.
@@ -106,6 +109,16 @@ def require_file(path: Path) -> None:
     raise VolumeError(f"{path} cannot be read: a file named .nii or .nii.gz is needed")
 
 
+def is_pointer(path: Path) -> bool:
+    """Whether a file only tells Git LFS or git-annex what to fetch.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(16).startswith(_POINTERS)
+
+
 def is_packed(path: Path) -> bool:
     """Whether a file is named as a compressed one."""
     return path.name.lower().endswith(".gz")
@@ -116,7 +129,7 @@ def opened(path: Path) -> Iterator[Any]:
     """The bytes of a file, unpacked if its name says that they are packed."""
     with path.open("rb") as file:
         start = file.peek(16)[:16]
-        if start.startswith((b"version ", b"/annex/")):
+        if start.startswith(_POINTERS):
             cause = "it is a pointer of Git LFS or git-annex; fetch its content first"
             raise VolumeError(unreadable(path, cause))
         packed = start.startswith(b"\x1f\x8b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
 
@@ -26,6 +27,47 @@ def lies_inside(path: str | PathLike[str], root: str | PathLike[str]) -> bool:
         False
     """
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def bound_of(path: str | PathLike[str], roots: Collection[Path]) -> Path | None:
+    """The root that a path, its links followed, is or lies below; ``None`` if it is none of them.
+
+    Args:
+        path: a file or folder.
+        roots: their own links followed. As a set thousands of them take no longer than one.
+    """
+    real = Path(os.path.realpath(path))
+    return next((place for place in (real, *real.parents) if place in roots), None)
+
+
+_SYSTEM = (
+    *("Applications", "Library", "System", "Users", "private", "bin", "boot", "dev", "etc", "home"),
+    *("lib", "lib64", "opt", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"),
+)
+_SYSTEM_FOLDERS = {Path("/", name) for name in _SYSTEM}
+_WHOLLY_SYSTEM = {Path("/etc"), Path("/proc"), Path("/sys"), Path("/boot")}
+
+
+def bounds_nothing(root: Path) -> bool:
+    """Whether a folder holds what is no cohort: a disk, the system's, or everybody's homes.
+
+    Folders of data at the top of a disk (``/data``, ``/scratch``, ``/mnt``) do not count: a
+    container often has its cohort there.
+
+    Args:
+        root: its links followed.
+
+    Example:
+        >>> [bounds_nothing(Path(root)) for root in ("/", "/home", "/etc/ssh", "/data")]
+        [True, True, True, False]
+    """
+    home = os.path.realpath(Path("~").expanduser())
+    return (
+        root == Path(root.anchor)
+        or root in _SYSTEM_FOLDERS
+        or any(place in _WHOLLY_SYSTEM for place in root.parents)
+        or root in Path(home).parents
+    )
 
 
 def is_file_name(name: str) -> bool:

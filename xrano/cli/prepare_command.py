@@ -20,6 +20,7 @@ JSON_KEYS = {
     "spacing_mm": "of these",
     "excluded": "pairs that could not be prepared",
     "problems": "failures and remarks, one entry each",
+    "roots": "folders outside of the tables' own that images were read from",
     "without_healthy": "pairs that the whole brain had to normalise",
     "leak_probe": "what the probe says, in one line",
 }
@@ -111,6 +112,7 @@ def run(
         "spacing_mm": cohort.grid.spacing,
         "excluded": len(cohort.exclusions),
         "problems": cohort.problems,
+        "roots": cohort.roots,
         "without_healthy": cohort.without_healthy,
         "leak_probe": verdict,
     }

@@ -13,7 +13,7 @@ from typing import NoReturn, TypeVar
 import pandas as pd
 
 from xrano.errors import ManifestError
-from xrano.roots import is_file_name, is_path, lies_inside
+from xrano.roots import bound_of, is_file_name, is_path
 
 _Value = TypeVar("_Value")
 
@@ -187,7 +187,8 @@ def resolve_paths(
     """
     # Resolved, because ".." after a symbolic link leads elsewhere than the text suggests.
     folder = path.parent.resolve()
-    bounds = None if roots is None else tuple(root.resolve() for root in roots)
+    bounds = None if roots is None else [Path(os.path.realpath(root)) for root in roots]
+    known = frozenset(bounds or ())
     for column in columns:
         values = list(frame[column])
         for row, value in enumerate(values):
@@ -196,7 +197,8 @@ def resolve_paths(
         frame[column] = [_absolute(folder, value) if value else "" for value in values]
         if bounds is not None:
             for row, value in enumerate(values):
-                _require_inside(path, row, column, value, folder, bounds)
+                if value and bound_of(folder / value, known) is None:
+                    _refuse_outside(path, row, column, value, folder, bounds)
 
 
 def _absolute(folder: Path, value: str) -> str:
@@ -209,16 +211,16 @@ def _absolute(folder: Path, value: str) -> str:
     return os.path.normpath(path)
 
 
-def _require_inside(
+def _refuse_outside(
     path: Path, row: int, column: str, value: str, folder: Path, bounds: Sequence[Path]
-) -> None:
-    if value and not any(lies_inside(folder / value, bound) for bound in bounds):
-        target = os.path.realpath(folder / value)
-        where = " or ".join(str(bound) for bound in bounds)
-        raise ManifestError(
-            f"{path}, line {row + 2}: {column} is {value!r}, which leads to {target}, outside of "
-            f"{where}; move the file there, or allow it with --allow-outside"
-        )
+) -> NoReturn:
+    target = os.path.realpath(folder / value)
+    more = f" or {len(bounds) - 3} folders more" if len(bounds) > 3 else ""
+    where = " or ".join(str(bound) for bound in bounds[:3])
+    raise ManifestError(
+        f"{path}, line {row + 2}: {column} is {value!r}, which leads to {target}, outside of "
+        f"{where}{more}; move the file there, or allow it with --allow-outside"
+    )
 
 
 def relative_path(value: str, folder: Path) -> str:

@@ -17,6 +17,7 @@ from xrano.data.datasets.lumiere_measures import (
     lumiere_volumes,
 )
 from xrano.data.datasets.manifest import write_index
+from xrano.data.image_roots import named_images, outside_note, outside_of, require_images
 from xrano.data.index_summary import IndexSummary, summarise_index
 from xrano.data.label_schemes import REGIONS
 from xrano.data.pairing.exclusions import ExclusionReason
@@ -87,7 +88,8 @@ def index_cohort(
         progress: how to show progress.
 
     Raises:
-        ManifestError: if the cohort or a table of it is missing or wrong.
+        ManifestError: if the cohort or a table of it is missing or wrong, or what lies outside of
+            its folder, links followed, is no image.
         UnknownNameError: if one of the names is unknown.
         ConfigError: if options do not go together.
     """
@@ -107,7 +109,11 @@ def index_cohort(
         allow_outside=allow_outside,
     )
     _require_file_names(root, sessions)
+    home = root.parent if root.is_file() else root
+    outside = outside_of(home, named_images(sessions, segmentations))
+    require_images(home, outside)
     notes = [*sessions.attrs.pop("notes", ()), *sequence_notes(sessions)]
+    notes += [note] if (note := outside_note(home, outside)) else []
     volumes = _volumes(root, dataset, segmentations, measure=measure or rate_by_rule)
     if agreement:
         masks = lumiere_native_masks(root)

@@ -4,7 +4,7 @@ A store is a folder::
 
     store.json                      grid, sequences, settings; written last: marks a whole store
     sessions/PATIENT/SESSION.safetensors
-    sessions.csv  segmentations.csv  pairs.csv  exclusions.csv
+    sessions.csv  segmentations.csv  pairs.csv  exclusions.csv  roots.json (where their images lie)
     sessions/PATIENT/SESSION.json   the file's checksum, volumes and remarks
     volumes.csv                     ml of each region, counted on the segmentation's own grid
     statistics.json                 intensity statistics of every pair and sequence

@@ -15,11 +15,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from xrano.data.image_roots import read_roots
 from xrano.data.nifti_files import open_nifti
 from xrano.data.store import PreparedSession, read_prepared
 from xrano.errors import UnknownNameError, VolumeError
 from xrano.geometry import Grid, inverse, moved_by
 from xrano.maps import TO_COMMON, AttributionMap
+from xrano.roots import bound_of
 from xrano.training.run import Run
 from xrano.types import Affine
 
@@ -106,8 +108,17 @@ def place_in_session(
     )
 
 
+_OUTSIDE = (
+    "lies outside of the folders that the store was prepared from (roots.json in it); if the table "
+    "is right, run xrano prepare again"
+)
+
+
 def scan_place(run: Run, row: Mapping[str, Any], sequence: str = "") -> ScanPlace | None:
     """The current scan of a pair on which maps are saved; ``None`` if the file is gone.
+
+    One outside of the folders that the store was prepared from (its ``roots.json``) counts as gone:
+    a table may have come from anywhere.
 
     Args:
         run: the run.
@@ -116,7 +127,8 @@ def scan_place(run: Run, row: Mapping[str, Any], sequence: str = "") -> ScanPlac
 
     Raises:
         UnknownNameError: if the network has no such sequence.
-        VolumeError: if a scan was asked for and its file is not there.
+        VolumeError: if a scan was asked for and its file is not there, or lies outside.
+        ManifestError: if the store's ``roots.json`` is broken.
     """
     names = run.layout.sequences
     if sequence and sequence not in names:
@@ -124,11 +136,15 @@ def scan_place(run: Run, row: Mapping[str, Any], sequence: str = "") -> ScanPlac
     sessions = run.store.sessions.set_index(["patient_id", "session_id"])
     files = sessions.loc[(row["patient_id"], row["current_session"])]
     wanted = (sequence,) if sequence else names
-    found = next((name for name in wanted if files[name] and Path(files[name]).is_file()), None)
-    if found is None:
+    there = [name for name in wanted if files[name] and Path(files[name]).is_file()]
+    roots = read_roots(run.store.root) if there else None
+    inside = [name for name in there if roots is None or bound_of(files[name], roots) is not None]
+    if not inside:
         if sequence:
-            raise VolumeError(f"{files[sequence] or sequence} of {row['pair_id']} is not there")
+            what = f"{files[sequence] or sequence} of {row['pair_id']}"
+            raise VolumeError(f"{what} {_OUTSIDE if there else 'is not there'}")
         return None
+    found = inside[0]
     path = run.store.session_path(row["patient_id"], row["current_session"])
     return place_in_session(
         read_prepared(path, (found,)),

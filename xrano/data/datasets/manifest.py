@@ -2,14 +2,14 @@
 
 A table from somebody else may name any file of this machine. So a strict reading follows a path
 only where it lies, links followed, below the table's folder. An index that xrano wrote points to
-data elsewhere on purpose; it says where in ``index.json``. That file is believed: it guards against
+data elsewhere on purpose; it says where in ``index.json``. That file is believed, short of folders
+that hold far more than a cohort, and ``xrano prepare`` tells what it names: it guards against
 accidents and careless tables, not against a folder made to deceive.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import pandas as pd
 
 from xrano.atomic_files import write_json
 from xrano.data.cells import relative_path
+from xrano.data.image_roots import covering_roots, named_images, outside_of
 from xrano.data.table_columns import sequence_columns
 from xrano.data.tables import read_segmentations, read_sessions, segmentation_table, write_table
 from xrano.errors import ManifestError
+from xrano.roots import bounds_nothing
 from xrano.text_files import is_cut_off, read_json
 
 INDEX_RECORD = "index.json"
@@ -91,7 +93,7 @@ def read_index(
             exists is not checked here.
     """
     folder = Path(folder)
-    roots = None if allow_outside else [folder, *_recorded_roots(folder)]
+    roots = None if allow_outside else [folder, *recorded_roots(folder)]
     _require_tables(folder)
     try:
         sessions = read_sessions(folder / "sessions.csv", roots=roots)
@@ -132,8 +134,8 @@ def write_index(
     ``index.json`` lists the tables and comes first, and further tables of an earlier index are
     removed: of an index that was stopped half-way one is missing, and :func:`read_index` says so.
 
-    Images that lie outside of the root (behind a link in it, or because that was allowed) get a
-    root of their own, so that the index can be read as strictly as any.
+    Images that lie outside of the root (behind a link in it, or because that was allowed) have
+    their very folders recorded as further roots, so that the index can be read as strictly as any.
 
     Args:
         folder: where to; made if need be.
@@ -149,11 +151,11 @@ def write_index(
     tables = {"sessions.csv": sessions, "segmentations.csv": segmentations, **(more or {})}
     root = Path(root).resolve()
     root = root.parent if root.is_file() else root
-    columns = [*sequence_columns(sessions), "brain_mask"]
-    images = [*sessions[columns].to_numpy().ravel(), *segmentations["path"]]
+    outside = outside_of(root, named_images(sessions, segmentations))
+    further = map(str, covering_roots(outside, ()))
     record = {
         "root": relative_path(str(root), folder.resolve()),
-        "also": [relative_path(also, folder.resolve()) for also in _further_roots(root, images)],
+        "also": [relative_path(also, folder.resolve()) for also in further],
         "dataset": dataset,
         "settings": dict(settings or {}),
         "tables": list(tables),
@@ -182,19 +184,12 @@ def _require_tables(folder: Path) -> None:
             )
 
 
-def _further_roots(root: Path, images: Iterable[str]) -> list[str]:
-    """The folders of images outside of the root: the one that holds them all, if there is one."""
-    folders = {str(Path(os.path.realpath(image)).parent) for image in images if image}
-    outside = sorted(folder for folder in folders if not Path(folder).is_relative_to(root))
-    try:
-        common = os.path.commonpath(outside)
-    except ValueError:
-        # There are none, or they lie on several drives.
-        return outside
-    return outside if common == Path(common).anchor else [common]
+def recorded_roots(folder: Path) -> list[Path]:
+    """Where ``index.json`` says that the data are, links followed; nothing without that file.
 
-
-def _recorded_roots(folder: Path) -> list[Path]:
+    Raises:
+        ManifestError: if the file is broken, or names a folder that holds far more than data.
+    """
     path = folder / INDEX_RECORD
     record = _record(folder)
     if not record:
@@ -205,10 +200,10 @@ def _recorded_roots(folder: Path) -> list[Path]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(_unreadable(path, error)) from error
     for root in roots:
-        if root == Path(root.anchor):
+        if bounds_nothing(root):
             raise ManifestError(
-                f"{path} names {root} as the root of the data, which bounds nothing; name the "
-                "cohort's folder, or allow any with --allow-outside"
+                f"{path} names {root} as the root of the data, which holds far more than a cohort "
+                "and bounds nothing; name the cohort's folder, or allow any with --allow-outside"
             )
     return roots
 

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrano.atomic_files import json_text, write_json
+from xrano.data.image_roots import read_roots, write_roots
 from xrano.data.planting.erase import erased, lesion_place
 from xrano.data.planting.marks import MARKS
 from xrano.data.planting.plan import PlantingPlan, mark_class, stream
@@ -140,6 +141,9 @@ class _Planting:
         write_table(self.out / MARK_TABLE, pd.DataFrame(rows, columns=list(MARK_COLUMNS)))
         manifest = {**read_json(self.store.root / "store.json"), PLANTED: dict(note)}
         self._link_the_rest()
+        roots = read_roots(self.store.root)
+        if roots is not None:
+            write_roots(self.out, roots)
         write_json(self.out / "store.json", manifest)
 
     def _place(self, patient_id: str, visits: pd.DataFrame) -> Mask | None:

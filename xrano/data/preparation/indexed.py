@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from xrano.data.datasets.manifest import read_index
+from xrano.data.datasets.manifest import read_index, recorded_roots
+from xrano.data.image_roots import covering_roots, named_images
 from xrano.data.pairing.exclusions import ExclusionReason
 from xrano.data.pairing.pairs import build_pairs
-from xrano.data.preparation.prepare import PreparedCohort, prepare_cohort
+from xrano.data.preparation.prepare import prepare_cohort
 from xrano.data.preparation.prepare_settings import PrepareSettings
+from xrano.data.preparation.prepared_cohort import PreparedCohort
 from xrano.data.table_columns import EXCLUSION_COLUMNS, sequence_columns
 from xrano.data.tables import read_exclusions, read_pairs
 from xrano.errors import ManifestError
@@ -56,6 +59,8 @@ def prepare_index(
             "a table written by hand (patient_id, session_id, week, rating, T1, ...)"
         )
     sessions, segmentations = read_index(index, allow_outside=allow_outside)
+    known = [index.resolve(), *([] if allow_outside else recorded_roots(index))]
+    roots = covering_roots(named_images(sessions, segmentations), known)
     if (index / "pairs.csv").is_file() and not unrated:
         pairs = read_pairs(index / "pairs.csv")
         exclusions = pd.DataFrame(columns=list(EXCLUSION_COLUMNS))
@@ -66,16 +71,19 @@ def prepare_index(
     pairs, imageless = _with_images(pairs, sessions)
     if pairs.empty:
         raise ManifestError(_no_pair(index, pd.concat([exclusions, imageless]), unrated))
-    return prepare_cohort(
+    cohort = prepare_cohort(
         sessions,
         segmentations,
         pairs,
         out,
         settings,
         excluded=pd.concat([exclusions, imageless], ignore_index=True),
+        roots=roots,
         jobs=jobs,
         progress=progress,
     )
+    outside = [root for root in roots if not root.is_relative_to(known[0])]
+    return replace(cohort, roots=tuple(outside))
 
 
 def _no_pair(index: Path, exclusions: pd.DataFrame, unrated: bool) -> str:

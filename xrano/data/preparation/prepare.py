@@ -16,18 +16,13 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from xrano.atomic_files import remove_leftovers, write_json
+from xrano.data.image_roots import covering_roots, named_images, write_roots
 from xrano.data.normalisation import FALLBACKS
 from xrano.data.preparation.common_grid import boxed, cropped_to, respaced
 from xrano.data.preparation.jobs import Outcome, run_jobs
 from xrano.data.preparation.prepare_settings import PrepareSettings
-from xrano.data.preparation.problems import (
-    PROBLEMS,
-    REMARK,
-    Problem,
-    ProblemLog,
-    SessionKey,
-    write_problems,
-)
+from xrano.data.preparation.prepared_cohort import PreparedCohort
+from xrano.data.preparation.problems import PROBLEMS, ProblemLog, SessionKey, write_problems
 from xrano.data.preparation.session_jobs import (
     ExtentJob,
     PairJob,
@@ -52,64 +47,6 @@ _Value = TypeVar("_Value")
 _Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedCohort:
-    """What was prepared, and what was not.
-
-    Attributes:
-        grid: the common grid.
-        pairs: the pairs of the store.
-        exclusions: pairs that could not be prepared, as rows of an exclusions table.
-        problems: failures and remarks.
-        without_healthy: pairs that the whole brain had to normalise.
-        privacy: one line on files that look as if they told who a patient is; empty if none does.
-    """
-
-    grid: Grid
-    pairs: pd.DataFrame
-    exclusions: pd.DataFrame
-    problems: tuple[Problem, ...]
-    without_healthy: int = 0
-    privacy: str = ""
-
-    @property
-    def failures(self) -> tuple[Problem, ...]:
-        """The problems that stopped a session or a pair."""
-        return tuple(problem for problem in self.problems if problem.failed)
-
-    def describe(self, out: Path) -> str:
-        """Counts, remarks and pairs without healthy tissue, as lines of text."""
-        size = "×".join(str(size) for size in self.grid.shape)
-        spacing = "×".join(f"{size:g}" for size in self.grid.spacing)
-        lines = [f"{len(self.pairs)} pairs on {size} voxels of {spacing} mm in {out}"]
-        remarks = [problem for problem in self.problems if problem.kind == REMARK]
-        if remarks:
-            lines.append(f"{len(remarks)} remarks (problems.csv), such as {remarks[0].describe()}")
-        if self.privacy:
-            lines.append(self.privacy)
-        if self.without_healthy:
-            lines.append(
-                f"{self.without_healthy} pairs have no healthy region (no segmentation, or too "
-                "little tissue) and are normalised by the whole brain, which lets the tumour shift "
-                "every voxel"
-            )
-        return "\n".join(lines)
-
-    def require_whole(self) -> None:
-        """Complain if anything failed.
-
-        Raises:
-            UnfinishedError: naming the first failures.
-        """
-        if self.failures:
-            shown = "; ".join(problem.describe() for problem in self.failures[:3])
-            more = f"; and {len(self.failures) - 3} more" if len(self.failures) > 3 else ""
-            raise UnfinishedError(
-                f"{len(self.failures)} could not be prepared: {shown}{more} (all of them are in "
-                "problems.csv of the store; mend the files and run the same command again)"
-            )
-
-
 def prepare_cohort(
     sessions: pd.DataFrame,
     segmentations: pd.DataFrame,
@@ -118,6 +55,7 @@ def prepare_cohort(
     settings: PrepareSettings | None = None,
     *,
     excluded: pd.DataFrame | None = None,
+    roots: Sequence[Path] = (),
     jobs: int = 1,
     progress: Progress = quiet,
 ) -> PreparedCohort:
@@ -133,6 +71,7 @@ def prepare_cohort(
         out: the store's folder.
         settings: spacing, normalisation, registration.
         excluded: what was left out before, for ``exclusions.csv``.
+        roots: folders that the images are known to lie in; of others their very own are recorded.
         jobs: how many processes; 0 for one a core.
         progress: how to show progress.
 
@@ -165,6 +104,7 @@ def prepare_cohort(
     write_json(out / "statistics.json", statistics)
     write_json(out / "checksums.json", {one["file"]: one["sha256"] for one in made.values()})
     write_problems(out, work.log.problems)
+    write_roots(out, covering_roots(named_images(used, segmentations), roots))
     write_manifest(out, grid, names, asdict(settings))
     return PreparedCohort(
         grid,
