@@ -6,7 +6,6 @@ counters of seen batches aside: what a fraction of loaded tensors counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -23,6 +22,7 @@ from xrano.models.classifier import ResponseClassifier
 from xrano.models.inflation import inflate, is_inflatable
 from xrano.models.stems import Siamese
 from xrano.models.tensor_names import bare_tensors, listed
+from xrano.models.torch_files import read_torch_file, refusal
 
 LEAST_FRACTION = 0.5
 """With less of the backbone than this loaded, the weights are of another architecture."""
@@ -89,34 +89,20 @@ def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
         path: safetensors (by its suffix), or what ``torch.save`` wrote.
 
     Raises:
-        CheckpointError: if the file is missing, broken, would execute code, or holds no tensors,
-            or two tensors have one name without their prefixes.
+        CheckpointError: if the file is missing, broken, would execute code or become more than it
+            is, or holds no tensors, or two tensors have one name without their prefixes.
     """
     path = Path(path)
     try:
         content: Any
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_file(path) if path.suffix == ".safetensors" else read_torch_file(path)
     except (OSError, SafetensorError) as error:
         cause = " ".join(str(error).split())
         raise CheckpointError(f"{path} cannot be read as weights: {cause}") from error
     except Exception as error:
-        # torch.load raises whatever a broken file leads its reader into.
+        # It raises whatever a broken file leads its reader into.
         raise CheckpointError(f"{path} {refusal(error)}") from error
     return bare_tensors(content, path)
-
-
-def refusal(error: Exception) -> str:
-    """Why torch did not read a file, in a line; torch's own text advises to execute it."""
-    asked = re.search(r"GLOBAL (\S+)", str(error))
-    if asked is None:
-        return f"was not written by torch.save, or is broken ({type(error).__name__})"
-    return (
-        f"holds more than tensors: reading it would call {asked[1]}, and nothing in it was "
-        "executed. Save its state_dict alone, or as safetensors"
-    )
 
 
 def load_matching(

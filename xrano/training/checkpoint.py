@@ -17,7 +17,7 @@ from xrano.channels import ChannelLayout
 from xrano.errors import CheckpointError
 from xrano.models.classifier import ResponseClassifier
 from xrano.models.factory import create_model
-from xrano.models.weight_files import refusal
+from xrano.models.torch_files import read_torch_file, refusal
 from xrano.text_files import parse_json
 
 MOST_CLASSES = 64
@@ -139,12 +139,13 @@ def load_resume(path: Path) -> dict[str, Any]:
     """Read the state of a training; nothing in the file is executed.
 
     Raises:
-        CheckpointError: if the file is broken, or holds something else.
+        CheckpointError: if the file is broken, would become more than it is, or holds something
+            else.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = read_torch_file(path)
     except Exception as error:
-        # torch.load raises whatever a broken file leads its reader into.
+        # It raises whatever a broken file leads its reader into.
         raise CheckpointError(
             f"{path} cannot be read: it {refusal(error)}; delete it to train this fold from the "
             "start"

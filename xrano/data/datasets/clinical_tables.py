@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -27,8 +27,12 @@ _MISSING = {"", "na", "n/a", "nan", "none", "unknown", "not available", "not rep
 _LARGEST = 1e9
 """No number of these tables is larger; days that are would fit no column of integers."""
 
-_LARGEST_WORKBOOK = 1 << 30
-"""Bytes that the parts of a workbook, a zip file, may have when unpacked."""
+_LARGEST_WORKBOOK = 64 << 20
+"""Bytes that the parts of a workbook, a zip file, may have when unpacked; reading them takes many
+times as much. The datasets' own have less than one megabyte."""
+
+_MOST_CELLS = 2_000_000
+"""Cells of a sheet, the empty ones between filled ones counted."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +153,14 @@ def read_workbook(path: Path, sheet: str) -> pd.DataFrame:
             unpacked = sum(part.file_size for part in parts.infolist())
         if unpacked > _LARGEST_WORKBOOK:
             raise ManifestError(
-                f"{path} would be {unpacked / 1e9:,.1f} GB when unpacked, which no clinical table "
+                f"{path} would be {unpacked / 1e6:,.0f} MB when unpacked, which no clinical table "
                 "is; save the sheet as CSV"
             )
         with pd.ExcelFile(path, engine="openpyxl") as book:
             names = [str(name) for name in book.sheet_names]
             if sheet not in names:
                 raise ManifestError(f"{path} has no sheet {sheet!r}; found: {', '.join(names)}")
+            _require_small(path, book.book[sheet])
             return pd.read_excel(book, sheet_name=sheet, dtype=str, na_filter=False)
     except ImportError as error:
         raise ConfigError(
@@ -168,6 +173,25 @@ def read_workbook(path: Path, sheet: str) -> pd.DataFrame:
         raise ManifestError(
             f"{path} is no readable Excel workbook ({type(error).__name__}: {error})"
         ) from error
+
+
+def _require_small(path: Path, sheet: Any) -> None:
+    """Refuse a cell so far down and to the right that the empty ones before it fill the memory.
+
+    Empty cells after the last filled one (a column that was formatted as a whole) cost nothing.
+    """
+    sheet.reset_dimensions()
+    seen = rows = width = 0
+    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+        seen += len(row) + 1
+        filled = next((at for at in range(len(row), 0, -1) if row[at - 1] is not None), 0)
+        if filled:
+            rows, width = number, max(width, filled)
+        if rows * width > _MOST_CELLS or seen > 10 * _MOST_CELLS:
+            raise ManifestError(
+                f"{path}, sheet {sheet.title}: its table reaches to row {number} and column "
+                f"{max(width, len(row))}, which no clinical table does; save the cells as CSV"
+            )
 
 
 def _read_text(path: Path) -> pd.DataFrame:
