@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -168,6 +170,64 @@ def test_so_is_a_file_of_options(marker: Path, tag: str, command: str, capsys):
         raise SystemExit(main([command, str(marker.parent), "--config", str(path)]))
     assert caught.value.code not in (0, None)
     assert capsys.readouterr().err
+
+
+@pytest.fixture
+def evil(marker: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module that makes the marker when it is imported, and again when its class is made."""
+    code = f"from pathlib import Path\nPath({str(marker)!r}).touch()\n"
+    (marker.parent / "evil.py").write_text(f"{code}class X:\n    def __init__(self, **_): ...\n")
+    monkeypatch.syspath_prepend(marker.parent)
+    yield "evil.X"
+    assert "evil" not in sys.modules
+
+
+def test_the_module_works_where_it_is_imported(tmp_path: Path):
+    path = tmp_path / "evil.py"
+    path.write_text(f"from pathlib import Path\nPath({str(tmp_path / 'executed')!r}).touch()\n")
+    subprocess.run([sys.executable, "-c", "import evil"], cwd=tmp_path, check=True)
+    assert (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("option", ["model", "training", "pretraining", "folds", "out"])
+@pytest.mark.parametrize("named", ["{evil}", "os.system", "builtins.eval"])
+def test_no_option_imports_a_class_that_a_file_names(
+    marker: Path, evil: str, option: str, named: str, capsys
+):
+    name = named.format(evil=evil)
+    path = marker.with_name("options.yaml")
+    out = {} if option == "out" else {"out": str(marker.parent / "out")}
+    path.write_text(json.dumps({**out, option: {"class_path": name, "init_args": {}}}))
+    assert exit_code("train", marker.parent, "--config", path) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    if option in ("model", "training", "pretraining"):
+        assert f"{name!r} names a class or function; options are plain values" in error
+
+
+@pytest.mark.parametrize("option", ["--model", "--training", "--model.class_path"])
+def test_nor_does_one_on_the_command_line(marker: Path, evil: str, option: str):
+    assert exit_code("train", marker.parent, "--out", marker.parent / "out", option, evil) == 2
+
+
+def exit_code(*words: object) -> object:
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as error:
+        return error.code
+
+
+@pytest.mark.parametrize("section", ["model", "training", "pretraining"])
+def test_nor_do_settings_of_a_run_or_study(marker: Path, evil: str, section: str):
+    asked = {section: {"class_path": evil}}
+    for name, settings, read in (
+        ("config.yaml", {"store": "s", **asked}, load_config),
+        ("study.yaml", {"store": "s", "arms": {"a": asked}}, read_study),
+    ):
+        path = marker.with_name(name)
+        path.write_text(json.dumps(settings))
+        with pytest.raises(XranoError, match=rf"{name}.*class_path"):
+            read(path)
 
 
 def test_errors_about_hostile_files_are_of_the_family_that_the_command_line_shows():

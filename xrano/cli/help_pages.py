@@ -127,6 +127,8 @@ def usage_line(message: str, known: Collection[str]) -> str:
         "unknown option '--patient' (did you mean '--patients'?)"
         >>> usage_line('Parser key "patients":\n  Expected a int. Got value: y', [])
         "--patients needs a whole number, got 'y'"
+        >>> usage_line("Importing 'os.system' is not allowed, denied by ...", [])
+        "'os.system' names a class or function; options are plain values"
     """
     unknown = re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE)
     if unknown:
@@ -134,6 +136,9 @@ def usage_line(message: str, known: Collection[str]) -> str:
         kind = "option" if name.startswith("-") else "argument"
         near = difflib.get_close_matches(name, list(known), n=1)
         return f"unknown {kind} {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    named = re.search(r"Importing '([^']*)' is not allowed", message)
+    if named:
+        return f"{named[1]!r} names a class or function; options are plain values"
     found = re.match(r'Parser key "([\w.]+)":\s+Expected an? (.*)\. Got value: (.*)', message, re.S)
     if found:
         name, wanted, value = (" ".join(part.split()) for part in found.groups())
