@@ -49,7 +49,15 @@ def test_a_part_is_read_if_it_is_whole_and_of_the_same_things(tmp_path: Path):
     assert read_part(tmp_path / "none.json", "key") is None
     text = path.read_text()
     strange = json.dumps({"key": "key", "colours": {"same": {}, "columns": [], "rows": []}})
-    for broken in (text[:-5], "[]", '{"key": "key", "scores": [], "nulls": []}', strange):
+    nested = "[" * 100_000
+    for broken in (
+        text[:-5],
+        "[]",
+        "3",
+        nested,
+        '{"key": "key", "scores": [], "nulls": []}',
+        strange,
+    ):
         path.write_text(broken)
         assert read_part(path, "key") is None
     with pytest.raises(ValueError, match="Out of range"):

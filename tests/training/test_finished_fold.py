@@ -114,6 +114,17 @@ def test_predictions_that_are_cut_off_are_judged_by_nobody(root: Path):
         read_predictions(path)
 
 
+@pytest.mark.parametrize("name", ["fold-0-old", "fold-1 (copy)", "fold-", "fold-²"])
+def test_a_folder_that_somebody_put_beside_the_folds_is_none(
+    tiny_config: RunConfig, tiny_run: Run, root: Path, name: str
+):
+    shutil.copytree(root / "fold-0", root / name)
+    (root / "config.yaml").unlink()
+    train_run(replace(tiny_config, folds=(1,)), root, report=lambda *_: None)
+    assert load_config(root / "config.yaml").folds == (0, 1)
+    assert open_run(root).trained_folds == tiny_run.trained_folds
+
+
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
 def test_half_a_config_is_no_config(root: Path, share: float):
     """What is not named has its default, so that it would pass for another one."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from xrano.atomic_files import write_text
 from xrano.experiments.scored_pair import PairScores
+from xrano.text_files import read_json
 
 
 def write_part(path: Path, key: str, scores: PairScores) -> None:
@@ -25,11 +26,11 @@ def write_part(path: Path, key: str, scores: PairScores) -> None:
 def read_part(path: Path, key: str) -> PairScores | None:
     """The rows of a part, if it is whole and was made of the same things."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content.pop("key") != key:
             return None
         return PairScores(**{name: unpack_rows(packed) for name, packed in content.items()})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

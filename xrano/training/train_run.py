@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -207,7 +208,8 @@ def _claim(out: Path, config: RunConfig, store: Store) -> None:
             config = replace(config, folds=tuple(sorted({*known.folds, *config.folds})))
     elif config.folds:
         # The file was lost, and with it which folds there are.
-        trained = {int(mark.parent.name[5:]) for mark in out.glob("fold-[0-9]*/fold.json")}
+        names = [mark.parent.name[5:] for mark in out.glob("fold-*/fold.json")]
+        trained = {int(name) for name in names if re.fullmatch("[0-9]+", name)}
         config = replace(config, folds=tuple(sorted({*trained, *config.folds})))
     write_text(path, dump_config(config))
     write_text(mark, fingerprint + "\n")

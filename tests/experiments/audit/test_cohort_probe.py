@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from xrano.errors import ManifestError
 from xrano.experiments.audit.cohort_probe import PROBE_COLUMNS, probe_cohorts, probe_line
 from xrano.experiments.audit.settings import AuditSettings
 
@@ -40,6 +41,17 @@ def test_a_probe_that_could_not_be_run_is_no_leak(tmp_path):
     assert not table["leaks"].any()
     assert table["why"].item() == "too few patients"
     assert probe_line(table).endswith("not run.")
+
+
+@pytest.mark.parametrize("content", ['{"probes": [{"distance', "{}", "[]", "3", "[" * 99_999])
+def test_a_report_that_was_cut_off_is_named(tmp_path, content):
+    write_report(tmp_path, 4, 0.2)
+    path = tmp_path / "cohorts" / "seed-4" / "store" / "leak_probe.json"
+    path.write_text(content)
+    with pytest.raises(
+        ManifestError, match=r"seed-4/store/leak_probe\.json cannot be read.*delete"
+    ):
+        probe_cohorts(SETTINGS, tmp_path)
 
 
 def test_without_cohorts_there_is_no_probe(tmp_path):

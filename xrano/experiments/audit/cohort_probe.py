@@ -7,7 +7,6 @@ no mark was planted into; its balanced accuracy should lie within what permuted 
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from typing import Any
 import pandas as pd
 
 from xrano.data.store import open_store
+from xrano.errors import ManifestError
 from xrano.experiments.audit.settings import AuditSettings
 from xrano.experiments.leak_report import REPORT, probe_store
 from xrano.progress import Progress, quiet
+from xrano.text_files import read_json
 
 PROBE_COLUMNS = (
     *("cohort_seed", "distance_mm", "balanced_accuracy", "low", "high", "p_value"),
@@ -39,6 +40,9 @@ def probe_cohorts(
 
     Returns:
         :data:`PROBE_COLUMNS`; empty if no cohort is there.
+
+    Raises:
+        ManifestError: naming a kept report that cannot be read.
     """
     stores = {seed: out / "cohorts" / f"seed-{seed}" / "store" for seed in settings.cohort_seeds}
     made = [seed for seed, store in stores.items() if store.is_dir()]
@@ -47,7 +51,13 @@ def probe_cohorts(
         report = stores[seed] / REPORT
         if not report.is_file():
             probe_store(open_store(stores[seed]))
-        rows += _rows(seed, json.loads(report.read_text(encoding="utf-8")))
+        try:
+            rows += _rows(seed, read_json(report))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ManifestError(
+                f"{report} cannot be read ({type(error).__name__}: {error}); delete it, and it is "
+                "made anew"
+            ) from error
     return pd.DataFrame(rows, columns=list(PROBE_COLUMNS))
 
 
