@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from xrano.attribution.methods import AttributionSettings
+from xrano.data.image_roots import write_roots
 from xrano.data.index import index_cohort
 from xrano.data.phantom import PhantomSettings, write_phantom
 from xrano.data.preparation.indexed import prepare_index
@@ -17,7 +18,8 @@ from xrano.data.privacy import BIRTH, NAME, cohort_findings, looks_like, privacy
 from xrano.data.tables import segmentation_table, session_table
 from xrano.experiments.explained_cohort import CohortRequest, explain_cohort
 from xrano.experiments.explained_pairs import explain_pairs
-from xrano.nifti_header import header_text
+from xrano.experiments.scan_place import scan_place
+from xrano.nifti_header import TEXT_FIELDS, header_text
 from xrano.training.run import Run, open_run
 
 SECRETS = ("MUSTER^ERIKA", "19560312", "erika.muster")
@@ -102,8 +104,13 @@ def test_each_place_is_told_once_and_never_what_stands_there(tmp_path: Path):
         ("FLAIR", "file name", BIRTH),
         ("FLAIR", "folder name", NAME),
     ]
-    said = " ".join([*(one.text for one in found), privacy_note(found, "privacy.csv")])
+    note = privacy_note(found, "privacy.csv")
+    said = " ".join([*(one.text for one in found), note])
     assert not any(secret in said for secret in SECRETS)
+    # The first few are named, as far as their names tell nothing.
+    named = "P1 s T1 (a.nii.gz), P1 s CT1 (b.nii), P1 s T2 (c.nii.gz) …; privacy.csv says which"
+    assert f"({named})" in note
+    assert privacy_note(found[-2:]).count("(P1 s FLAIR)") == 1
     assert "T1 (a.nii.gz): its header's descrip looks like a patient's name" in said
     assert said.count("4 files look as if") == 1
 
@@ -113,7 +120,38 @@ def test_identifiers_are_looked_at_too(tmp_path: Path):
     sessions["patient_id"] = "sub-19560312"
     found = cohort_findings(sessions, segmentations)
     assert [(one.place, one.looks_like, one.path) for one in found] == [("patient_id", BIRTH, "")]
-    assert not any(secret in found[0].text for secret in SECRETS)
+    told = found[0].text + found[0].file_text + privacy_note(found)
+    assert not any(secret in told for secret in SECRETS)
+
+
+def test_a_file_whose_name_tells_is_not_named_for_its_header(tmp_path: Path):
+    path = write(tmp_path / "MUSTER^ERIKA_19560312.nii", descrip="MUSTER^ERIKA")
+    found = cohort_findings(*tables({"T1": path}))
+    assert {one.place for one in found} == {"file name", "header's descrip"}
+    said = privacy_note(found) + " ".join(one.text + one.file_text for one in found)
+    assert not any(secret in said for secret in SECRETS)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("field", TEXT_FIELDS)
+def test_every_field_of_text_is_looked_at(tmp_path: Path, kind, field: str):
+    image = kind(np.ones((3, 4, 2), np.float32), np.diag([-2.0, 2.5, 3.0, 1.0]))
+    if field in image.header:
+        image.header[field] = b"19560312"
+        nib.save(image, tmp_path / "T1.nii")
+        assert header_text(tmp_path / "T1.nii") == {field: "19560312"}
+        assert len(cohort_findings(*tables({"T1": tmp_path / "T1.nii"}))) == 1
+    else:
+        # NIfTI-2 has no fields of Analyze.
+        assert kind is nib.Nifti2Image
+        assert field in ("data_type", "db_name")
+
+
+def test_every_field_of_bytes_counts_as_text():
+    # What nifti1.h calls char, but for the magic, flags of a bit each, and one of one sign.
+    header = nib.Nifti1Header()
+    texts = {name for name in header if header.template_dtype[name].kind == "S"}
+    assert texts - {"magic", "regular", "dim_info"} == set(TEXT_FIELDS)
 
 
 def test_nothing_stands_out_of_a_phantom(phantom_index: Path, phantom_store):
@@ -131,6 +169,7 @@ def marked_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = nib.load(path)
         image.header["descrip"], image.header["db_name"] = b"MUSTER^ERIKA", b"19560312"
         image.header["aux_file"], image.header["intent_name"] = b"erika.muster", b"19560312"
+        image.header["data_type"] = b"19560312"
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"MUSTER^ERIKA"))
         values = np.asanyarray(image.dataobj)
         nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
@@ -156,7 +195,8 @@ def test_an_index_lists_the_files_and_says_so_in_one_line(
     assert notes[0].startswith(f"{count} files look as if header or name held a date of birth or a")
     assert listed["path"].nunique() == count
     assert set(listed["place"]) == {
-        *("header's descrip", "header's db_name", "header's intent_name", "header's extensions"),
+        *("header's descrip", "header's data_type", "header's db_name", "header's intent_name"),
+        "header's extensions",
     }
     assert not listed.duplicated().any()
     text = (tmp_path / "index" / "privacy.csv").read_text() + summary.describe()
@@ -207,14 +247,17 @@ def test_no_map_takes_over_text_of_the_scan_that_it_lies_on(tiny_run: Run, tmp_p
                 continue
             image = nib.load(value)
             image.header["descrip"], image.header["aux_file"] = b"MUSTER^ERIKA", b"19560312"
+            image.header["data_type"] = b"19560312"
             image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"erika.muster"))
             path = tmp_path / "scans" / f"{number}_{name}.nii.gz"
             path.parent.mkdir(exist_ok=True)
             nib.save(image, path)
             sessions.loc[number, name] = str(path)
     sessions.to_csv(tmp_path / "store" / "sessions.csv", index=False)
+    write_roots(tmp_path / "store", [tmp_path / "scans"])
     run = open_run(tmp_path / "run", store=tmp_path / "store")
     pair = str(run.tested_pairs()["pair_id"].iloc[0])
+    assert scan_place(run, run.pair(pair)).path.is_relative_to(tmp_path / "scans")
     explain_pairs(run, [pair], ["saliency", "gradcam"], tmp_path / "one", panel={})
     for storage in ("float32", "int16"):
         request = CohortRequest(

@@ -28,6 +28,9 @@ BIRTH_YEARS = (1900, 2010)
 FOLDERS = 3
 """How many folders above a file have their names looked at."""
 
+NAMED = 3
+"""How many files a warning names."""
+
 NAME, BIRTH = "a patient's name", "a date of birth"
 
 _CARET = re.compile(r"[^\W\d_]{2}[\w'’.-]{0,30}\^+[^\W\d_]")
@@ -66,9 +69,18 @@ class Finding:
     @property
     def text(self) -> str:
         """One line that does not repeat what was found."""
-        in_header = self.place.startswith("header")
-        where = f"{self.file} ({Path(self.path).name})" if in_header else self.file
+        where = _safely(self.file, f"({self._name})" if self.place.startswith("header") else "")
         return f"{where}: its {self.place} looks like {self.looks_like}"
+
+    @property
+    def file_text(self) -> str:
+        """Which file it is, as far as that repeats nothing of what was found."""
+        key = f"{self.patient_id} {self.session_id}"
+        return _safely(key, self.file, f"({self._name})" if self.path else "")
+
+    @property
+    def _name(self) -> str:
+        return Path(self.path).name
 
 
 PRIVACY_COLUMNS = ("patient_id", "session_id", "file", "path", "place", "looks_like")
@@ -121,22 +133,31 @@ def privacy_table(findings: Iterable[Finding]) -> pd.DataFrame:
     return pd.DataFrame([asdict(one) for one in findings], columns=list(PRIVACY_COLUMNS))
 
 
-def privacy_note(findings: Iterable[Finding], table: str) -> str:
-    """One line on how many files stand out; empty if none does.
+def privacy_note(findings: Iterable[Finding], table: str = "") -> str:
+    """One line on how many files stand out, the first of them named; empty if none does.
 
     Args:
         findings: all of them.
-        table: the file that lists them.
+        table: the file that lists them, if one does.
     """
-    places = {one.path or f"{one.patient_id} {one.session_id}" for one in findings}
+    found = list(findings)
+    places = {one.path or f"{one.patient_id} {one.session_id}" for one in found}
     if not places:
         return ""
-    kinds = " or ".join(sorted({one.looks_like for one in findings}))
+    kinds = " or ".join(sorted({one.looks_like for one in found}))
     look = "1 file or identifier looks" if len(places) == 1 else f"{len(places)} files look"
+    named = list(dict.fromkeys(one.file_text for one in found))
+    told = ", ".join(named[:NAMED]) + (" …" if len(named) > NAMED else "")
+    listed = f"; {table} says which" if table else ""
     return (
-        f"{look} as if header or name held {kinds} ({table} says which); take it out before "
-        "images, tables or maps are passed on"
+        f"{look} as if header or name held {kinds} ({told}{listed}); take it out before images, "
+        "tables or maps are passed on"
     )
+
+
+def _safely(*words: str) -> str:
+    """Words that do not themselves look as if they told who a patient is."""
+    return " ".join(word for word in words if word and not looks_like(word))
 
 
 def _in_identifiers(key: tuple[str, str], seen: set[str]) -> list[Finding]:

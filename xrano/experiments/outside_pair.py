@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from xrano.attribution.methods import AttributionSettings
 from xrano.data.datasets.lumiere_layout import read_session_directory
@@ -18,8 +21,10 @@ from xrano.data.pairing.pairs import pair_id as make_pair_id
 from xrano.data.preparation.prepare_session import prepare_session
 from xrano.data.preparation.prepare_settings import PrepareSettings
 from xrano.data.preparation.session_placement import place_sessions
+from xrano.data.privacy import cohort_findings, privacy_note
 from xrano.data.store import PreparedSession
-from xrano.errors import ConfigError, ManifestError, UnknownNameError, VolumeError
+from xrano.data.tables import segmentation_table
+from xrano.errors import ConfigError, ManifestError, UnknownNameError, VolumeError, XranoWarning
 from xrano.experiments.explained_pairs import explainers_by_fold, write_explanation
 from xrano.experiments.scan_place import place_in_session
 from xrano.training.run import Run
@@ -41,7 +46,8 @@ def explain_outside(
     """Explain two session folders; the patient must not be one that the network has seen.
 
     For a store of images in an atlas they must lie in that atlas (LUMIERE's for a LUMIERE run);
-    for a store of scans as they came from the scanner they are registered as its own were.
+    for a store of scans as they came from the scanner they are registered as its own were. A
+    warning names the files whose header or name looks as if it told who the patient is.
 
     Args:
         run: the run.
@@ -78,6 +84,9 @@ def explain_outside(
             "the network of this run needs clinical data, which scans outside of its cohort do "
             "not have; index and prepare them, or name a pair of the cohort"
         )
+    note = privacy_note(cohort_findings(pd.DataFrame(rows), segmentation_table([])))
+    if note:
+        warnings.warn(note, XranoWarning, stacklevel=2)
     # Registration takes minutes: what can be refused before it is.
     named = "_".join([patient, *(row["session_id"] for row in rows)])
     asked = {"patient_id": patient, "pair_id": named}
