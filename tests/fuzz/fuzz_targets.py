@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import shutil
+import struct
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,6 +19,17 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
+from fuzz_cohorts import (
+    BIDS,
+    BIDS_DATES,
+    CFB,
+    LUMIERE,
+    MU,
+    UCSF,
+    read_book,
+    read_cohort,
+    workbooks,
+)
 from fuzz_limits import bounded
 from fuzz_mutations import mutated, mutated_nifti
 from hypothesis import strategies as st
@@ -26,7 +38,6 @@ from safetensors.numpy import save
 from xrano.data.clinical import read_encoder
 from xrano.data.datasets.manifest import read_index
 from xrano.data.datasets.measured_volumes import measured_regions
-from xrano.data.index import index_cohort
 from xrano.data.label_schemes import label_scheme
 from xrano.data.organmnist import read_organmnist
 from xrano.data.pairing.pairs import build_pairs
@@ -37,7 +48,9 @@ from xrano.data.store import open_store, read_prepared
 from xrano.data.tables import read_pairs, read_segmentations, read_sessions
 from xrano.data.volumes import read_labels, read_mask, read_scan
 from xrano.errors import XranoError
+from xrano.evaluation.predictions import read_predictions
 from xrano.experiments.audit.audit_files import read_audit
+from xrano.experiments.explained_units import is_whole, require_whole_units
 from xrano.experiments.study.study_file import read_study
 from xrano.map_files import load_map
 from xrano.maps import in_common_world
@@ -49,6 +62,7 @@ from xrano.target_words import targets_of
 from xrano.tasks import RESPONSE
 from xrano.training.checkpoint import load_model, load_resume
 from xrano.training.config_file import load_config
+from xrano.training.run import read_predictions as predictions_file
 
 CORPUS = Path(__file__).parent / "corpus"
 """A folder a target; each file in it once broke its reader, or stands for a kind of attack."""
@@ -199,67 +213,6 @@ def _index(content: bytes, folder: Path) -> None:
     read_index(folder)
 
 
-# --- trees
-
-
-def _tree(content: bytes, folder: Path) -> None:
-    """Files from lines ``path<TAB>content``; what would leave the folder is left out."""
-    for line in content.decode("utf-8", "replace").splitlines()[:60]:
-        place, _, text = line.partition("\t")
-        parts = place.split("/")
-        if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            continue
-        try:
-            path = folder.joinpath(*parts)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.replace("\\n", "\n").replace("\\t", "\t"), encoding="utf-8")
-        except (OSError, ValueError):
-            continue
-
-
-def _cohort(dataset: str) -> Callable[[bytes, Path], object]:
-    def run(content: bytes, folder: Path) -> object:
-        _tree(content, folder / "tree")
-        return index_cohort(folder / "tree", folder / "index", dataset=dataset)
-
-    return run
-
-
-_BIDS = (
-    b"participants.tsv\tparticipant_id\\tage\\tsex\\nsub-01\\t61\\tM\\nsub-02\\tn/a\\tF\n"
-    b"sub-01/sub-01_sessions.tsv\tsession_id\\tdays\\trating\\trole\\nses-1\\t0\\t\\tpreop\\n"
-    b"ses-2\\t84\\tPD\\tfollowup\n"
-    b"sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz\tx\n"
-    b"sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz\tx\n"
-    b"sub-01/ses-2/anat/sub-01_ses-2_ce-gd_T1w.nii\tx\n"
-    b"derivatives/seg/sub-01/ses-2/anat/sub-01_ses-2_dseg.nii.gz\tx\n"
-    b"derivatives/seg/dseg.tsv\tindex\\tname\\n0\\tbackground\\n1\\tenhancing\\n2\\tedema\n"
-    b"derivatives/bet/sub-01/ses-2/anat/sub-01_ses-2_desc-brain_mask.nii.gz\tx\n"
-)
-_BIDS_DATES = (
-    b"sub-02/sub-02_sessions.tsv\tsession_id\\tacq_time\\trating\\nses-1\\t2019-05-17T10:00:00\\t\\n"
-    b"ses-2\\t2019-07-17\\tSD\n"
-    b"sub-02/ses-1/anat/sub-02_ses-1_FLAIR.nii.gz\tx\n"
-    b"sub-02/ses-2/anat/sub-02_ses-2_FLAIR.nii.gz\tx\n"
-)
-_MASK = "DeepBraTumIA-segmentation/atlas/segmentation"
-_LUMIERE = (
-    "LUMIERE-ExpertRating-v202211.csv\tPatient,Date,LessThan3Months,NonMeasurableLesions,"
-    '"Rating (according to RANO, PD)",Rating rationale (CRET)\\nPatient-001,week-000,,,Pre-Op,\\n'
-    "Patient-001,week-012,,,PD,\\n"
-    f"\nImaging/Patient-001/week-000/{_MASK}/seg_mask.nii.gz\tx\n"
-    "Imaging/Patient-001/week-000/DeepBraTumIA-segmentation/atlas/skull_strip/"
-    "t1_skull_strip.nii.gz\tx\n"
-    "Imaging/Patient-001/week-012/T1.nii.gz\tx\nImaging/Patient-001/week-012/CT1.nii.gz\tx\n"
-    f"Imaging/Patient-001/week-000/{_MASK}/measured_volumes_in_mm3.json\t"
-    '{"Enhancing_Core": 1200.5, "Necrotic_NonEnhancing": 3, "Edema_Compartment": 0}\n'
-    "LUMIERE-Demographics_Pathology.csv\tPatient,Survival time (weeks),Sex,Age at surgery (years),"
-    "IDH (WT: wild type),MGMT qualitative,MGMT quantitative\\n"
-    "Patient-001,66,male,61,WT,methylated,12%\\n\n"
-    "LUMIERE-datacompleteness.csv\tPatient,Timepoint,CT1,T1,T2,FLAIR\\n"
-    "Patient-001,week-000,x,x,x,x\\n\n"
-).encode()
-
 # --- JSON, YAML and words
 
 _SPLITS = json.dumps(
@@ -297,6 +250,41 @@ _ITK = (
 )
 _AUDIT = b'{"median_core_ml": 3.5, "settings": {"kinds": ["honest", "noise"], "cohort_seeds": [4]}}'
 _SCORES = b"pair_id,value,fold,flag\nP1,0.5,0,True\nP2,,1,False\n"
+
+
+_PREDICTIONS = (
+    b"pair_id,patient_id,fold,response,rating_source,predicted,logit_CR,logit_PR,logit_SD,logit_PD\n"
+    b"P1_a_b,P1,0,PD,expert,SD,0.5,-1.25,2,0\nP2_a_b,P2,1,CR,rule,CR,1e-3,0,0,-inf\n"
+)
+_UNIT = b'{"key": "k", "files": {"maps/m_statmap.nii.gz": 24, "maps/m_statmap.json": 3}}'
+
+
+def _predictions(content: bytes, folder: Path) -> None:
+    (folder / "predictions.csv").write_bytes(content)
+    read_predictions(predictions_file(folder / "predictions.csv"))
+
+
+def _unit(content: bytes, folder: Path) -> None:
+    (folder / "units" / "P_a_b").mkdir(parents=True)
+    (folder / "units" / "P_a_b" / "saliency.json").write_bytes(content)
+    is_whole(folder, "P_a_b", "saliency", "k")
+    require_whole_units(folder / "maps")
+
+
+_MAT_TOKENS = (b"\xff" * 4, b"\x00\x00\x00\x7f", b"\0", b"\x01\0\0\0", b"\x0c\0\0\0", b"\x14\0\0\0")
+
+
+@cache
+def mat_seed() -> bytes:
+    """ITK's binary form: level 4 of MATLAB's, a matrix of parameters and one of the centre."""
+    made = b""
+    for name, values in (
+        (b"AffineTransform_double_3_3", [1.0, 0, 0, 0, 1, 0, 0, 0, 1, 4, 5, 6]),
+        (b"fixed", [0.0, 0, 0]),
+    ):
+        made += struct.pack("<5i", 0, len(values), 1, 0, len(name) + 1) + name + b"\0"
+        made += np.array(values, "<f8").tobytes()
+    return made
 
 
 def _store(content: bytes, folder: Path) -> object:
@@ -400,8 +388,15 @@ TARGETS: Mapping[str, Target] = {
     ),
     "pairs": Target(_file("pairs.csv", read_pairs), _text(_PAIRS)),
     "index": Target(_index, _text(b'{"root": ".", "also": [], "dataset": "manifest"}')),
-    "bids": Target(_cohort("bids"), _text(_BIDS, _BIDS_DATES, _BIDS + _BIDS_DATES)),
-    "lumiere": Target(_cohort("lumiere"), _text(_LUMIERE)),
+    "bids": Target(read_cohort("bids"), _text(BIDS, BIDS_DATES, BIDS + BIDS_DATES)),
+    "lumiere": Target(read_cohort("lumiere"), _text(LUMIERE)),
+    "cfb": Target(read_cohort("cfb-gbm"), _text(CFB)),
+    "mu": Target(read_cohort("mu-glioma-post"), _text(MU)),
+    "ucsf": Target(read_cohort("ucsf-alptdg"), _text(UCSF)),
+    "workbook": Target(read_book, workbooks),
+    "predictions": Target(_predictions, _text(_PREDICTIONS)),
+    "unit": Target(_unit, _text(_UNIT)),
+    "mat": Target(_file("t.mat", read_itk_transform), lambda: mutated([mat_seed()], _MAT_TOKENS)),
     "splits": Target(_file("splits.json", lambda path: read_splits(path, None)), _text(_SPLITS)),
     "store": Target(_store, _text(_STORE)),
     "statistics": Target(_statistics, _text(b'{"normalisation": "healthy", "pairs": {}}')),

@@ -226,7 +226,7 @@ def test_nor_do_settings_of_a_run_or_study(marker: Path, evil: str, section: str
     ):
         path = marker.with_name(name)
         path.write_text(json.dumps(settings))
-        with pytest.raises(XranoError, match=rf"{name}.*class_path"):
+        with pytest.raises(XranoError, match="class_path"):
             read(path)
 
 

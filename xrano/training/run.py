@@ -179,12 +179,24 @@ def read_predictions(path: Path) -> pd.DataFrame:
         lacking = {"pair_id", "patient_id", "response", "predicted", "fold"} - {*table.columns}
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+        _require_numbers(table)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); run the command that trained this run again, which "
             "makes what is missing"
         ) from error
     return table
+
+
+def _require_numbers(table: pd.DataFrame) -> None:
+    """Of a table without rows nothing is known."""
+    kinds = pd.api.types
+    for name in table.columns if len(table) else ():
+        logit = str(name).startswith("logit_")
+        if logit and not kinds.is_numeric_dtype(table[name]):
+            raise ValueError(f"{name} is no number in some row")
+        if name == "fold" and not kinds.is_integer_dtype(table[name]):
+            raise ValueError("fold is no whole number in some row")
 
 
 def rated(pairs: pd.DataFrame) -> pd.DataFrame:

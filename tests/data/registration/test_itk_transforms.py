@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from affines import rigid_matrix
+from fuzz_limits import bounded
 from nibabel.affines import apply_affine
 
 from xrano.data.registration.ants_images import load_ants
@@ -139,3 +141,47 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path):
     (tmp_path / "bytes.mat").write_bytes(b"\x00\x01")
     with pytest.raises(VolumeError, match="cannot be read as an ITK transform"):
         read_itk_transform(tmp_path / "bytes.mat")
+
+
+def mat(name: bytes, values: list[float], rows: int | None = None, length: int | None = None):
+    """A matrix in the form of MATLAB 4: kind, rows, columns, complex or not, length of the name."""
+    shape = (len(values) if rows is None else rows, 1)
+    head = struct.pack("<5i", 0, *shape, 0, len(name) + 1 if length is None else length)
+    return head + name + b"\0" + np.array(values, "<f8").tobytes()
+
+
+AFFINE = [0.0, 1.0, 0, -1.0, 0, 0, 0, 0, 1.0, 4.0, 5.0, 6.0]
+FIXED = mat(b"fixed", [1.0, 2.0, 3.0])
+
+
+def test_a_binary_file_is_read_without_ants(tmp_path: Path):
+    text = tmp_path / "t.txt"
+    numbers = " ".join(map(str, AFFINE))
+    text.write_text(
+        "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n"
+        f"Parameters: {numbers}\nFixedParameters: 1 2 3\n"
+    )
+    (tmp_path / "t.mat").write_bytes(mat(b"AffineTransform_double_3_3", AFFINE) + FIXED)
+    np.testing.assert_array_equal(read_itk_transform(tmp_path / "t.mat"), read_itk_transform(text))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mat(b"AffineTransform_double_3_3", AFFINE, rows=500_000_000) + FIXED,
+        mat(b"AffineTransform_double_3_3", AFFINE, rows=2**31 - 1) + FIXED,
+        mat(b"AffineTransform_double_3_3", AFFINE, rows=-5) + FIXED,
+        mat(b"AffineTransform_double_3_3", AFFINE, length=2**31 - 1),
+        mat(b"Evil", AFFINE) + FIXED,
+        mat(b"AffineTransform_double_3_3", AFFINE),
+        (mat(b"AffineTransform_double_3_3", AFFINE) + FIXED) * 2,
+        mat(b"AffineTransform_double_3_3", AFFINE) + FIXED + bytes(1 << 16),
+        b"MATLAB 5.0 MAT-file" + bytes(105) + b"\x00\x01IM",
+        b"",
+    ],
+)
+def test_binary_files_that_claim_or_hold_something_else_are_refused(tmp_path: Path, content: bytes):
+    (tmp_path / "t.mat").write_bytes(content)
+    with bounded(memory=50 << 20), pytest.raises(VolumeError, match=r"t\.mat") as caught:
+        read_itk_transform(tmp_path / "t.mat")
+    assert "\n" not in str(caught.value)

@@ -11,18 +11,28 @@ the fixed parameters, and ``A`` and ``t`` among the parameters.
 
 from __future__ import annotations
 
+import io
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.io import loadmat, whosmat
+from scipy.io.matlab import MatReadError, matfile_version
 
 from xrano.atomic_files import write_text
-from xrano.data.registration.ants_images import LPS, load_ants
+from xrano.data.registration.ants_images import LPS
 from xrano.errors import VolumeError
 from xrano.types import Affine
 
 _AFFINE = ("MatrixOffsetTransformBase", "AffineTransform")
+_LARGEST_MAT = 1 << 16
+"""Bytes of a binary file; a linear transform has some hundred."""
+
+_BROKEN = (MatReadError, ValueError, TypeError, LookupError, OverflowError, NotImplementedError)
+"""What a broken binary file leads its reader into."""
+
 _HEADER = "#Insight Transform File V1.0"
 _KNOWN = "an affine (12 parameters), Euler3D, VersorRigid3D or Translation transform"
 
@@ -33,7 +43,7 @@ def read_itk_transform(path: str | PathLike[str]) -> Affine:
     """Read a linear transform file.
 
     Args:
-        path: ITK's text form (``.txt``, ``.tfm``), read without ANTs, or its binary ``.mat``.
+        path: ITK's text form (``.txt``, ``.tfm``), or its binary ``.mat``, of one transform.
 
     Returns:
         (4, 4) RAS+ mm, fixed (output) world to moving (input) world. Several transforms in one
@@ -41,7 +51,6 @@ def read_itk_transform(path: str | PathLike[str]) -> Affine:
 
     Raises:
         VolumeError: if the file is missing or broken, or holds a transform that is not linear.
-        ConfigError: for ``.mat``, if antspyx is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -86,17 +95,29 @@ def write_itk_transform(path: str | PathLike[str], matrix: Affine) -> None:
 
 
 def _read_mat(path: Path) -> list[tuple[str, Numbers, Numbers]]:
+    """One transform: a matrix of its parameters, named by its kind, and one named ``fixed``.
+
+    ITK writes the form of MATLAB 4, whose matrices say nothing that has to be unpacked. ITK itself
+    would believe their sizes.
+    """
+    with path.open("rb") as file:
+        content: Any = io.BytesIO(file.read(_LARGEST_MAT + 1))
     try:
-        transform = load_ants().read_transform(str(path))
-    except (RuntimeError, ValueError, AttributeError) as error:
-        raise VolumeError(f"{path} cannot be read as an ITK transform: {error}") from error
-    return [
-        (
-            str(transform.transform_type),
-            np.asarray(transform.parameters, dtype=np.float64),
-            np.asarray(transform.fixed_parameters, dtype=np.float64),
+        if content.getbuffer().nbytes > _LARGEST_MAT:
+            raise ValueError(f"it has more than {_LARGEST_MAT} bytes")
+        if matfile_version(content)[0] != 0:
+            raise ValueError("it is of a later MATLAB than 4")
+        names = [name for name, _, _ in whosmat(content)]
+        if len(names) != 2 or names[1] != "fixed":
+            raise ValueError(f"needed are a transform's parameters and 'fixed', found {names}")
+        found = loadmat(content)
+        parameters, fixed = (
+            np.asarray(found[name], dtype=np.float64).ravel(order="F") for name in names
         )
-    ]
+    except _BROKEN as error:
+        cause = " ".join(str(error).split())
+        raise VolumeError(f"{path} cannot be read as an ITK transform: {cause}") from error
+    return [(names[0], parameters, fixed)]
 
 
 def _read_text(path: Path) -> list[tuple[str, Numbers, Numbers]]:
