@@ -36,11 +36,25 @@ steps = [
     ["explain", root / "run", "--all", "--methods", "saliency", "gradcam", "--out", root / "maps"],
     ["score", root / "run", "--maps", root / "maps", "--out", root / "scores",
      "--n_resamples", "20", "--nulls", "none"],
+    ["check", root / "store"],
+    ["probe", root / "store", "--permutations", "5"],
+    ["evaluate", root / "run", "--n_resamples", "20"],
+    ["quality", root / "store", "--out", root / "quality"],
+    ["figures", root / "run", "--out", root / "figures", "--kinds", "timeline", "overlap",
+     "--scores", root / "scores", "--maps", root / "maps"],
+    ["report", root / "run", "--out", root / "report", "--scores", root / "scores",
+     "--maps", root / "maps", "--cases", "1", "--jobs", "1"],
+    ["faithfulness", root / "run", "--out", root / "faithfulness", "--pairs", "1",
+     "--methods", "saliency", "--tests", "interventions", "--n_resamples", "20"],
 ]
 for step in steps:
     status = main([str(word) for word in step])
     assert not status, (step[0], status)
     assert not reached, (step[0], reached)
+# What registration without a template of one's own brings patients to comes with nilearn.
+from xrano.data.registration.template import load_template
+assert load_template("mni152") is not None
+assert not reached, reached
 try:
     socket.create_connection(("127.0.0.1", 9))
 except OSError:
@@ -67,4 +81,5 @@ def test_a_whole_run_asks_for_no_network_and_leaves_home_alone(tmp_path: Path):
     # Matplotlib keeps its list of fonts; nothing else was put there.
     left = {path.relative_to(home).parts[:2] for path in home.rglob("*") if path.is_file()}
     assert left <= {(".cache", "matplotlib"), (".config", "matplotlib")}
-    assert (tmp_path / "out" / "scores" / "summary.csv").is_file()
+    for made in ("scores/summary.csv", "report/index.html", "faithfulness/faithfulness.csv"):
+        assert (tmp_path / "out" / made).is_file()
