@@ -45,7 +45,7 @@ def copied(tree: Path, home: Path) -> Path:
 
 def test_a_folder_named_after_the_patient_is_warned_of(said, phantom_tree: Path, tmp_path: Path):
     (note,) = said(copied(phantom_tree, tmp_path / "MUSTER^ERIKA"))
-    assert "files look as if header or name held a patient's name" in note
+    assert "looks as if header or name held a patient's name (a patient_id)" in note
     assert "MUSTER" not in note
 
 

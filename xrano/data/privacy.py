@@ -74,9 +74,11 @@ class Finding:
 
     @property
     def file_text(self) -> str:
-        """Which file it is, as far as that repeats nothing of what was found."""
+        """Which file or identifier it is, as far as that repeats nothing of what was found."""
+        if not self.path:
+            return f"a {self.place}"
         key = f"{self.patient_id} {self.session_id}"
-        return _safely(key, self.file, f"({self._name})" if self.path else "")
+        return _safely(key, self.file, f"({self._name})")
 
     @property
     def _name(self) -> str:
