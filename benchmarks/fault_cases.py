@@ -18,6 +18,16 @@ from xrano.data.phantom import PhantomSettings, write_phantom
 COMMANDS = ("prepare", "train", "explain", "score", "report", "study")
 """In this order each finds what it reads."""
 
+BEFORE: Mapping[str, tuple[str, ...]] = {
+    "prepare": (),
+    "train": ("prepare",),
+    "explain": ("prepare", "train"),
+    "score": ("prepare", "train"),
+    "report": ("prepare", "train", "explain", "score"),
+    "study": (),
+}
+"""What must have been run before each."""
+
 PHANTOM = PhantomSettings(patients=8, visits=(3, 3), seed=3, spacing_mm=6.0)
 
 METHODS = ("saliency", "gradcam", "ig:prior")

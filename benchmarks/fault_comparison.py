@@ -15,6 +15,9 @@ from pathlib import Path
 import yaml
 from safetensors import SafetensorError, safe_open
 
+CHECKSUMS = "checksums.json"
+"""Of a prepared store."""
+
 _CHUNK = 1 << 20
 
 
@@ -33,7 +36,8 @@ def digests(folder: Path) -> dict[str, str]:
 
     Content is the bytes, but of a zip (``resume.pt``) its members: torch names them by the
     temporary file that it wrote. Of a prepared session it is all but ``key``, which holds the times
-    of the scans' files: a study that is begun anew makes its phantom anew.
+    of the scans' files: a study that is begun anew makes its phantom anew. Of a checksum of such a
+    file it is therefore whether it is right.
     """
     return {path.relative_to(folder).as_posix(): digest(path) for path in visible_files(folder)}
 
@@ -43,8 +47,8 @@ def digest(path: Path) -> str:
     found = hashlib.sha256()
     if path.parent.parent.name == "sessions":
         found.update(_session(path))
-    elif path.name == "checksums.json":
-        found.update(json.dumps(sorted(json.loads(path.read_text(encoding="utf-8")))).encode())
+    elif path.name == CHECKSUMS:
+        found.update(_checksums(path))
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             for name in sorted(packed.namelist()):
@@ -69,12 +73,39 @@ def _session(path: Path) -> bytes:
 def _without_times(path: Path) -> bytes:
     if path.suffix == ".json":
         record = json.loads(path.read_text(encoding="utf-8"))
-        return json.dumps({**record, "key": "", "sha256": ""}, sort_keys=True).encode()
+        right = record["sha256"] == _sha256(path.with_suffix(".safetensors"))
+        return json.dumps({**record, "key": "", "sha256": right}, sort_keys=True).encode()
     with safe_open(path, framework="np") as file:
         details = {**json.loads(file.metadata()["xrano"]), "key": ""}
         tensors = [(name, file.get_tensor(name).tobytes()) for name in sorted(file.keys())]
     parts = [json.dumps(details, sort_keys=True).encode()]
     return b"\0".join([*parts, *(name.encode() + data for name, data in tensors)])
+
+
+def _checksums(path: Path) -> bytes:
+    try:
+        sums, wrong = _sums(path), _wrong_sums(path)
+    except ValueError:
+        return path.read_bytes()
+    return json.dumps({name: name not in wrong for name in sums}, sort_keys=True).encode()
+
+
+def _sums(path: Path) -> dict[str, str]:
+    """Checksums of a store by the name of the session's file."""
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _wrong_sums(path: Path) -> list[str]:
+    return [name for name, value in _sums(path).items() if _sha256(path.parent / name) != value]
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; empty if there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differences(folder: Path, expected: Mapping[str, str]) -> list[str]:
@@ -97,11 +128,23 @@ def half_written(folder: Path) -> list[str]:
 
 
 def _read_through(path: Path) -> None:
+    if path.name == CHECKSUMS:
+        _require_right(_wrong_sums(path))
+    elif path.parent.parent.name == "sessions" and path.suffix == ".json":
+        beside, record = path.with_suffix(".safetensors"), json.loads(path.read_text("utf-8"))
+        # A record whose file has gone is nobody's: the session is made again.
+        wrong = beside.is_file() and record["sha256"] != _sha256(beside)
+        _require_right([beside.name] if wrong else [])
     for suffix, read in _READERS.items():
         if path.name.endswith(suffix):
             read(path)
             return
     raise ValueError(f"no reader of {path.suffix} files is known here")
+
+
+def _require_right(wrong: list[str]) -> None:
+    if wrong:
+        raise ValueError(f"its checksum of {wrong[0]} is wrong")
 
 
 def _read_json(path: Path) -> None:

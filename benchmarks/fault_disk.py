@@ -7,7 +7,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -37,10 +37,15 @@ def may_mount() -> bool:
         return done.returncode == 0
 
 
-def fill_disks(case: Case) -> Trials:
-    """Run a command on disks too small for it, then give it room."""
+def fill_disks(case: Case, levels: Sequence[float] = LEVELS) -> Trials:
+    """Run a command on disks too small for it, then give it room.
+
+    Args:
+        case: the command.
+        levels: how much of what it writes each disk holds.
+    """
     trials, mounts = Trials(), may_mount()
-    for level in LEVELS:
+    for level in levels:
         what = f"a disk of {level:.0%} of the space"
         remove_tree(case.out)
         if mounts:
@@ -89,7 +94,7 @@ def forbid_folders(case: Case, *, count: int, seed: int) -> Trials:
         if path.is_dir()
         and not any(fnmatch(f"{path.relative_to(case.whole)}/", given) for given in case.given)
     ]
-    chosen = [case.whole, *draw.sample(below, min(count - 1, len(below)))]
+    chosen = [case.whole, *draw.sample(below, min(max(count - 1, 0), len(below)))]
     for folder in chosen[:count]:
         place = case.out / folder.relative_to(case.whole)
         _half_finished(case, folder)

@@ -1,6 +1,7 @@
 """Kill the long commands, fill their disk, damage their files: nothing may be lost or wrong.
 
-    python -m benchmarks.faults [--kills 20] [--files 12] [--commands train score] [--seed 0]
+    python -m benchmarks.faults [--kills 20] [--files 12] [--folders 3] [--disks 0 0.3 0.6 0.9]
+        [--commands train score] [--seed 0]
 
 On a small phantom each command (``prepare``, ``train``, ``explain --all``, ``score``, ``report``,
 ``study``) is run once undisturbed. Then
@@ -14,6 +15,9 @@ On a small phantom each command (``prepare``, ``train``, ``explain --all``, ``sc
 
 Of the last three it must say the cause in one line, naming the file or folder, or mend it by
 itself; once the fault is gone a rerun must end like the undisturbed run.
+
+Processes are forks of one that has imported everything, on one thread each. Commands may be tried
+in several processes of this at once, by ``--commands``: each makes what its commands read.
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.fault_cases import COMMANDS, Case, cases, make_cohort, undisturbed
-from benchmarks.fault_disk import fill_disks, forbid_folders, may_mount
+from benchmarks.fault_cases import BEFORE, COMMANDS, Case, cases, make_cohort, undisturbed
+from benchmarks.fault_disk import LEVELS, fill_disks, forbid_folders, may_mount
 from benchmarks.fault_files import damage_files
-from benchmarks.fault_kills import kill_again_and_again
+from benchmarks.fault_kills import kill_again_and_again, run_to_the_end
 from benchmarks.fault_processes import import_everything
 from benchmarks.fault_trials import Trials, remove_tree
 
@@ -47,6 +51,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20, help="of each command")
     parser.add_argument("--files", type=int, default=12, help="damaged of each kind and command")
     parser.add_argument("--folders", type=int, default=3, help="read-only, of each command")
+    parser.add_argument(
+        "--disks", nargs="*", type=float, default=LEVELS, help="shares of its files that one holds"
+    )
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -61,14 +68,16 @@ def main() -> int:
         live, kept = root / "live", root / "kept"
         kept.mkdir()
         make_cohort(live)
-        wanted = max(COMMANDS.index(name) for name in arguments.commands)
-        for name in COMMANDS[: wanted + 1]:
-            case = undisturbed(cases(live)[name], kept)
+        read = {name for command in arguments.commands for name in BEFORE[command]}
+        for name in COMMANDS:
             if name in arguments.commands:
+                case = undisturbed(cases(live)[name], kept)
                 row, faults = try_command(case, root, arguments)
                 rows.append(row)
                 wrong += [f"{name}: {fault}" for fault in faults]
                 print(row, *(f"  {fault}" for fault in faults), sep="\n", flush=True)
+            elif name in read:
+                run_to_the_end(cases(live)[name].start)
     print("", HEADER, "|---" * 9 + "|", *rows, sep="\n")
     print("nothing was lost or wrong" if not wrong else f"{len(wrong)} WRONG")
     return 1 if wrong else 0
@@ -91,7 +100,7 @@ def try_command(case: Case, root: Path, arguments: argparse.Namespace) -> tuple[
     faults = list(killed.faults)
     said = []
     kinds: tuple[Callable[[], Trials], ...] = (
-        lambda: fill_disks(case),
+        lambda: fill_disks(case, arguments.disks),
         lambda: damage_files(case, root, count=arguments.files, seed=seed),
         lambda: forbid_folders(case, count=arguments.folders, seed=seed),
     )

@@ -1,7 +1,7 @@
 """Commands that are killed and started again: the bounded form of ``python -m benchmarks.faults``.
 
 Training and explaining are killed in tests/training/test_training_loop.py and
-tests/experiments/test_explained_cohort.py.
+tests/experiments/test_explained_cohort.py, a study in tests/nightly/test_fault_harness.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fault_comparison import differences, digests, half_written
+from benchmarks.fault_comparison import digests, half_written
 from benchmarks.fault_kills import kill_again_and_again
 from benchmarks.fault_processes import Command
 from xrano.cli.main import main
@@ -47,20 +47,3 @@ def test_scoring(tiny_run: Run, tmp_path: Path):
 @pytest.mark.slow
 def test_reporting(tiny_run: Run, tmp_path: Path):
     killed_twice(("report", str(tiny_run.root), "--cases", "4"), tmp_path / "report", ())
-
-
-def test_the_comparison_sees_what_differs(tmp_path: Path):
-    (tmp_path / "a.csv").write_text("x\n1\n")
-    (tmp_path / "b.json").write_text("{}")
-    expected = digests(tmp_path)
-    assert differences(tmp_path, expected) == []
-    (tmp_path / ".hidden").write_text("temporary")
-    assert differences(tmp_path, expected) == []
-    (tmp_path / "a.csv").write_text("x\n2\n")
-    (tmp_path / "b.json").unlink()
-    (tmp_path / "c.md").write_text("new\n")
-    assert differences(tmp_path, expected) == ["a.csv", "b.json", "c.md"]
-    assert half_written(tmp_path) == []
-    (tmp_path / "a.csv").write_text("x\n2")
-    (tmp_path / "d.json").write_text("{")
-    assert [fault.partition(" ")[0] for fault in half_written(tmp_path)] == ["a.csv", "d.json"]
