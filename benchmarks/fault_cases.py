@@ -28,7 +28,7 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
 }
 """What must have been run before each."""
 
-PHANTOM = PhantomSettings(patients=8, visits=(3, 3), seed=3, spacing_mm=6.0)
+PHANTOM = PhantomSettings(patients=4, visits=(3, 3), seed=3, spacing_mm=6.0)
 
 METHODS = ("saliency", "gradcam", "ig:prior")
 
