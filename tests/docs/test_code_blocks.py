@@ -67,7 +67,7 @@ def test_commands_parse(page, tmp_path, monkeypatch, capsys):
 
 OF_OTHERS = {
     *("--help", "--version", "--strict", "--doctest-modules", "--extra-index-url", "--cov"),
-    *("--seconds", "--share"),
+    *("--cov-report", "--seconds", "--share", "--commands", "--all-tests"),
     *("--array", "--gres", "--gpus-per-task", "--ntasks", "--ntasks-per-node"),
 }
 """Options of pip, pytest, mkdocs, benchmarks and SLURM, and those that every command has."""
