@@ -13,7 +13,7 @@ from xrano.data.label_schemes import region_mask
 from xrano.data.pair_volumes import load_pair
 from xrano.errors import CheckpointError, ConfigError, ManifestError, UnknownNameError, VolumeError
 from xrano.experiments import cohort
-from xrano.experiments.cohort import CohortSettings, score_cohort
+from xrano.experiments.cohort import CohortSettings, score_cohort, score_shard
 from xrano.experiments.explained_pairs import explain_pairs
 from xrano.experiments.saved_maps import score_saved_maps
 from xrano.experiments.summary_files import write_summary
@@ -284,8 +284,9 @@ def test_shards_score_their_pairs_and_the_table_is_the_same(tiny_run, tmp_path):
     settings = CohortSettings(methods=("saliency",), copies=1)
     whole = score_cohort(tiny_run, tmp_path / "whole", settings)
     for index in (2, 1):
-        part = score_cohort(tiny_run, tmp_path / "parts", settings, shard=(index, 2))
-        assert 0 < len(part) < len(whole)
+        score_shard(tiny_run, tmp_path / "parts", settings, (index, 2))
+        parts = {path.stem for path in (tmp_path / "parts" / "parts").glob("*.json")}
+        assert parts < set(whole["pair_id"]) if index == 2 else parts == set(whole["pair_id"])
         assert not (tmp_path / "parts" / "scores.csv").exists()
     score_cohort(tiny_run, tmp_path / "parts", settings)
     one, two = (tmp_path / name / "scores.csv" for name in ("whole", "parts"))

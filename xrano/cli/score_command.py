@@ -125,7 +125,7 @@ def _score_held_out(opened: Any, out: Path, settings: Any, shard: str, *, resamp
     """The table, or ``None`` after one part of several."""
     from xrano.cli.terminal import bar
     from xrano.errors import ConfigError
-    from xrano.experiments.cohort import score_cohort
+    from xrano.experiments.cohort import score_cohort, score_shard
     from xrano.experiments.score_plan import describe_scoring
     from xrano.experiments.shards import shard_of
 
@@ -133,8 +133,10 @@ def _score_held_out(opened: Any, out: Path, settings: Any, shard: str, *, resamp
         raise ConfigError("--resample is of saved maps: give --maps, or leave it out")
     part = shard_of(shard)
     print(describe_scoring(opened, out, settings, shard=part), flush=True)
-    table = score_cohort(opened, out, settings, shard=part, progress=bar)
-    return table if part is None else None
+    if part is not None:
+        score_shard(opened, out, settings, part, progress=bar)
+        return None
+    return score_cohort(opened, out, settings, progress=bar)
 
 
 def _score_saved(opened: Any, maps: Path, out: Path, settings: Any, *, resample: bool) -> Any:

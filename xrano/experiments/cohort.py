@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from xrano.errors import ConfigError
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
 from xrano.experiments.explained_cohort import held_out
 from xrano.experiments.explained_pairs import explainers_by_fold, fold_data
+from xrano.experiments.gathered_scores import GatheredScores, write_tables
 from xrano.experiments.score_parts import read_part, write_part
 from xrano.experiments.scored_pair import (
     Beside,
@@ -32,8 +33,6 @@ from xrano.experiments.scored_pair import (
     NullRegions,
     PairScores,
     score_pair,
-    scores_of,
-    write_tables,
 )
 from xrano.experiments.scored_run import write_settings
 from xrano.experiments.shards import Shard, of_shard
@@ -86,36 +85,59 @@ def score_cohort(
     out: Path,
     settings: CohortSettings | None = None,
     *,
-    shard: Shard | None = None,
     progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Score all test pairs of the trained folds; the tables are also written.
 
-    One shard scores its pairs and writes their parts alone; once all have, a call without a shard
-    writes the table.
-
     Args:
         run: a trained run.
         out: folder for ``scores.csv``, the tables beside it
-            (:func:`~xrano.experiments.scored_pair.write_tables`) and the rows of each pair.
+            (:func:`~xrano.experiments.gathered_scores.write_tables`) and the rows of each pair.
         settings: methods, target, copies.
-        shard: the part of the pairs that this process scores; all if not given.
         progress: how to show progress.
 
     Returns:
-        The score table of the pairs scored: see :data:`xrano.scoring.score_table.SCORE_COLUMNS`.
+        The score table: see :data:`xrano.scoring.score_table.SCORE_COLUMNS`.
 
     Raises:
         UnknownNameError: for an unknown method or target.
         ManifestError: if there is no pair to score.
     """
-    settings = settings or CohortSettings()
+    settings, scores = settings or CohortSettings(), GatheredScores()
+    cohort = _score(run, out, settings, None, progress, scores.add)
+    write_settings(run, _asked(settings), out)
+    return write_tables(scores, cohort, out)
+
+
+def score_shard(
+    run: Run,
+    out: Path,
+    settings: CohortSettings,
+    shard: Shard,
+    *,
+    progress: Progress = quiet,
+) -> None:
+    """Score one shard of the pairs and keep their parts alone, none of them in memory.
+
+    Once all shards are done :func:`score_cohort` writes the tables. Arguments and errors as there.
+    """
+    _score(run, out, settings, shard, progress, lambda _: None)
+
+
+def _score(
+    run: Run,
+    out: Path,
+    settings: CohortSettings,
+    shard: Shard | None,
+    progress: Progress,
+    take: Callable[[PairScores], None],
+) -> CohortMasks:
+    """Score pairs, or read what is there of them; the masks that they are compared with."""
     remove_leftovers(out)
     everyone = held_out(run)
     records = of_shard(everyone, shard)
     explainers = _explainers(run, records, settings)
     beside = _BesideFolds(run, cohort_masks(run.store, everyone), settings, out, progress)
-    scores = PairScores()
     for record in progress(records, "explaining and scoring"):
         fold = run.fold_of(record)
         trained, copies = explainers[fold]
@@ -133,11 +155,8 @@ def score_cohort(
                 settings.scoring(),
             )
             write_part(part, key, found)
-        scores.add(found)
-    if shard is not None:
-        return scores_of(scores)
-    write_settings(run, _asked(settings), out)
-    return write_tables(scores, beside.cohort, out)
+        take(found)
+    return beside.cohort
 
 
 def _explainers(

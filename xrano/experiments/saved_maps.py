@@ -15,14 +15,13 @@ from xrano.errors import GridMismatchError, ManifestError
 from xrano.experiments.cohort import masks_of
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
 from xrano.experiments.explained_units import require_whole_units
+from xrano.experiments.gathered_scores import GatheredScores, write_tables
 from xrano.experiments.pair_references import on_cells
 from xrano.experiments.scored_pair import (
     Beside,
     MapScoring,
     NullRegions,
-    PairScores,
     score_pair,
-    write_tables,
 )
 from xrano.experiments.scored_run import write_settings
 from xrano.geometry import Grid
@@ -72,7 +71,7 @@ def score_saved_maps(
     folds = {of["pair_id"]: of.get("fold") for of in facts.values()}
     cohort = cohort_masks(run.store, [run.pair(pair_id) for pair_id in folds])
     training: dict[int, TrainingMasks] = {}
-    scores, priors = PairScores(), store_priors(run.store)
+    scores, priors = GatheredScores(), store_priors(run.store)
     files = progress(list(facts), "scoring")
     # Maps are sorted by patient and session: one pair's masks at a time are enough.
     for pair_id, paths in itertools.groupby(files, key=lambda path: facts[path]["pair_id"]):

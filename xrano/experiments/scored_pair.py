@@ -1,15 +1,13 @@
-"""All that is scored of one pair, and the tables that all pairs make together."""
+"""All that is scored of one pair."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from xrano.data.pair_volumes import PairVolumes
@@ -20,10 +18,9 @@ from xrano.maps import AttributionMap
 from xrano.metrics.catalogue import METRICS
 from xrano.scoring.accounting_table import PairParts, accounting_rows, pair_parts
 from xrano.scoring.lesion_table import lesion_rows
-from xrano.scoring.null_table import placement_rows, random_weights_rows
+from xrano.scoring.null_table import placement_rows
 from xrano.scoring.pair_masks import Cell, PairMasks
 from xrano.scoring.reference_maps import CHANGE
-from xrano.scoring.report import REPORT_FILE
 from xrano.scoring.rows import (
     SeenMap,
     all_lesions,
@@ -34,9 +31,8 @@ from xrano.scoring.rows import (
     see_map,
 )
 from xrano.scoring.shares import share_rows
-from xrano.scoring.shuffle import CohortMasks, crossed_row, shuffle_primary
+from xrano.scoring.shuffle import CohortMasks, crossed_row
 from xrano.scoring.surrogate_null import surrogate_rows
-from xrano.scoring.tables import TABLES, table_of, write_table
 from xrano.scoring.tuned_dice import TunedThresholds, tuned_dice_rows
 
 NullRegions = Literal["primary", "all", "none"]
@@ -202,29 +198,6 @@ def _nulls_of(seen: SeenMap, masks: PairMasks, how: MapScoring) -> PairScores:
     if how.surrogates and not reference:
         rows += surrogate_rows(seen, masks, n_surrogates=how.surrogates)
     return PairScores(nulls=rows)
-
-
-def write_tables(scores: PairScores, cohort: CohortMasks, out: Path) -> pd.DataFrame:
-    """Write every table that follows from the rows of all pairs; the score table is returned.
-
-    A table of single pairs is a field of :class:`PairScores`, with a row in
-    :data:`~xrano.scoring.tables.TABLES`; one of the whole cohort is a line here.
-    """
-    table = scores_of(scores)
-    # It is written last, once everything is there: with it a folder of scores is whole.
-    (Path(out) / REPORT_FILE).unlink(missing_ok=True)
-    beyond: dict[str, list[dict[str, Any]]] = {"nulls": random_weights_rows(table)}
-    write_table("scores", table, out)
-    for name, rows in vars(scores).items():
-        if name in TABLES and name != "scores":
-            write_table(name, table_of(name, [*rows, *beyond.get(name, [])]), out)
-    write_table("shuffle", shuffle_primary(scores.crossed, cohort), out)
-    return table
-
-
-def scores_of(scores: PairScores) -> pd.DataFrame:
-    """The score table, undefined numbers NaN."""
-    return table_of("scores", scores.scores)
 
 
 def _plain(scores: PairScores) -> PairScores:

@@ -16,7 +16,7 @@ whose null gives no p have none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,6 +28,7 @@ from xrano.metrics.multiplicity import benjamini_hochberg
 from xrano.metrics.nulls import NullResult, against_null
 from xrano.metrics.placement import PlacedMap, placement_null
 from xrano.scoring.pair_masks import Cell, PairMasks
+from xrano.scoring.row_frames import Rows, frame_of
 from xrano.scoring.rows import SeenMap, primary_cell
 from xrano.threads import usable_threads
 
@@ -123,10 +124,10 @@ def null_row(keys: Mapping[str, Any], null: NullResult) -> dict[str, Any]:
     }
 
 
-def null_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def null_table(rows: Rows) -> pd.DataFrame:
     """Rows as a table with all columns in order, ``p_bh`` among them."""
     given = [column for column in NULL_COLUMNS if column != "p_bh"]
-    table = pd.DataFrame(list(rows), columns=given)
+    table = frame_of(rows, given)
     table = table.astype({name: float for name in NULL_NUMBERS if name in given})
     adjusted = np.full(len(table), np.nan)
     p = table["p"].to_numpy(dtype=np.float64)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from xrano.errors import ManifestError
+from xrano.scoring.row_frames import Rows, frame_of
 from xrano.scoring.table_files import read_frame, write_frame
 
 SCORE_COLUMNS = (
@@ -61,11 +61,12 @@ _IDENTITY = (
 """Two rows that agree in these are one score twice."""
 
 
-def score_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def score_table(rows: Rows) -> pd.DataFrame:
     """Rows of :func:`~xrano.scoring.rows.score_map` as a table with all columns in order."""
-    rows = list(rows)
-    asked = [column for column in ASKED_COLUMNS if any(column in row for row in rows)]
-    table = pd.DataFrame(rows, columns=[*SCORE_COLUMNS, *asked])
+    rows = rows if isinstance(rows, Mapping) else list(rows)
+    known = rows if isinstance(rows, Mapping) else {name for row in rows for name in row}
+    asked = [column for column in ASKED_COLUMNS if column in known]
+    table = frame_of(rows, (*SCORE_COLUMNS, *asked))
     if "threshold" in asked:
         table["threshold"] = table["threshold"].astype(float)
     if "resampled" in asked:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xrano.atomic_files import write_atomically, write_text
+from xrano.atomic_files import write_atomically
 from xrano.errors import ManifestError
 from xrano.text_files import is_cut_off
 
@@ -34,7 +34,7 @@ def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> No
     beside = path.with_suffix(".parquet")
     # One of an earlier table would tell other numbers than the CSV.
     beside.unlink(missing_ok=True)
-    write_text(path, frame.to_csv(index=False))
+    write_atomically(path, lambda temporary: frame.to_csv(temporary, index=False))
     if parquet and has_parquet():
         plain = _of_one_type(frame)
         write_atomically(beside, lambda temporary: plain.to_parquet(temporary, index=False))

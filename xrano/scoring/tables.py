@@ -8,11 +8,10 @@ follows from all pairs is written by :func:`write_table` once they are there. Re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
@@ -23,6 +22,7 @@ from xrano.scoring.cell_table import CELL_COLUMNS, CELL_COUNTS, CELL_FLAGS, CELL
 from xrano.scoring.claims import CLAIM_COLUMNS
 from xrano.scoring.lesion_table import LESION_COLUMNS
 from xrano.scoring.null_table import NULL_COLUMNS, NULL_NUMBERS, null_table
+from xrano.scoring.row_frames import Rows, frame_of
 from xrano.scoring.score_table import SCORE_COLUMNS, read_scores, score_table, write_scores
 from xrano.scoring.shares import SHARE_COLUMNS
 from xrano.scoring.shuffle import SHUFFLE_COLUMNS
@@ -148,7 +148,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
 """Every table by the name of its file."""
 
 
-def table_of(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def table_of(name: str, rows: Rows) -> pd.DataFrame:
     """Rows as a table of a name: all columns in order, undefined numbers NaN.
 
     Raises:
@@ -157,11 +157,7 @@ def table_of(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     known = _known(name)
     if name == "nulls":
         return null_table(rows)
-    frame = (
-        score_table(rows)
-        if name == "scores"
-        else pd.DataFrame(list(rows), columns=list(known.columns))
-    )
+    frame = score_table(rows) if name == "scores" else frame_of(rows, known.columns)
     return frame.astype(dict.fromkeys(known.numbers, "float64"))
 
 
