@@ -30,7 +30,7 @@ from benchmarks.mutant_tests import check_unchanged, outcomes
 from benchmarks.mutants import Mutant, find_mutants
 
 TARGETS = ("xrano/metrics", "xrano/geometry.py", "xrano/rano.py", "xrano/data/pairing")
-TESTS = ("tests/metrics", "tests/test_geometry.py", "tests/test_rano.py", "tests/data/pairing")
+TESTS = ("tests/metrics", "tests/geometry", "tests/test_rano.py", "tests/data/pairing")
 """Tests of the targets; the examples in their docstrings are run too."""
 NEEDED = 0.9
 EQUIVALENT = Path(__file__).parent / "equivalent_mutants.toml"
