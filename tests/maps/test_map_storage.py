@@ -7,7 +7,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from test_maps import GRID, cam, voxel_map
+from map_cases import GRID, cam, voxel_map
 
 from xrano.errors import UnknownNameError
 from xrano.map_files import load_map, quantised, save_map, sidecar_path
