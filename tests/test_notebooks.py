@@ -15,7 +15,8 @@ from nbclient import NotebookClient
 from xrano.experiments.audit.audit_files import write_audit
 from xrano.experiments.study.study_files import COLUMNS
 from xrano.viz.figure_files import save_figure
-from xrano.viz.forest_figure import ForestRow, forest_figure
+from xrano.viz.forest_figure import forest_figure
+from xrano.viz.forest_rows import ForestRow
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ALL = sorted(NOTEBOOKS.glob("*.ipynb"))

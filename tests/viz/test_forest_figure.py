@@ -7,7 +7,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xrano.errors import ManifestError
-from xrano.viz.forest_figure import ForestRow, forest_figure, value_limits
+from xrano.viz.forest_figure import forest_figure
+from xrano.viz.forest_rows import ForestRow, value_limits
 
 NAN = float("nan")
 ROWS = [

@@ -28,7 +28,8 @@ from xrano.scoring.tables import read_table
 from xrano.tasks import RESPONSE, TASKS
 from xrano.text_files import read_json
 from xrano.training.run import Run
-from xrano.viz.forest_figure import ForestRow, forest_figure
+from xrano.viz.forest_figure import forest_figure
+from xrano.viz.forest_rows import ForestRow
 from xrano.viz.overlap_figure import primary_figure
 from xrano.viz.reliability_figure import (
     ReliabilityBin,

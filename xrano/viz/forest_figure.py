@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import matplotlib.style
@@ -19,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xrano.errors import ManifestError
+from xrano.viz.forest_rows import ForestRow, check_rows, value_limits, value_text
 
 PAPER_VALUE = 0.5096
 PAPER_PROTOCOL = "paper: median of timepoint folds,\ncheckpoint chosen on the test fold"
@@ -41,28 +40,6 @@ _SIZE, _SMALL = 8, 7
 _LONGEST = 32
 
 
-@dataclass(frozen=True)
-class ForestRow:
-    """One arm or reference; balanced accuracies are fractions, NaN where undefined.
-
-    ``approach``: heading that it stands under; rows of one approach must follow each other.
-    ``value``, ``low``, ``high``: pooled over folds, with its interval. ``seeds``, ``folds``: values
-    of each. ``verdict``: ``better``, ``worse``, ``not resolved``, ``not comparable``, or empty for
-    what was compared with nothing. ``is_reference``: it needs no network.
-    """
-
-    name: str
-    approach: str
-    value: float
-    low: float
-    high: float
-    n_pairs: int
-    seeds: tuple[float, ...] = ()
-    folds: tuple[float, ...] = ()
-    verdict: str = ""
-    is_reference: bool = False
-
-
 def forest_figure(
     rows: Sequence[ForestRow], *, n_classes: int = 4, paper_line: bool = True
 ) -> Figure:
@@ -80,7 +57,7 @@ def forest_figure(
     Raises:
         ManifestError: if there is no row, or one has a value outside 0 to 1.
     """
-    _check(rows)
+    check_rows(rows)
     groups = [(name, list(members)) for name, members in groupby(rows, lambda row: row.approach)]
     heights = _HEADING * sum(bool(name) for name, _ in groups) + _ROW * len(rows)
     top = _TOP + (_PAPER_WORDS if paper_line else 0)
@@ -108,30 +85,6 @@ def forest_figure(
         _draw_heads(ax, rows)
         _draw_footer(figure, rows, height)
     return figure
-
-
-def value_limits(rows: Sequence[ForestRow], lines: Sequence[float]) -> tuple[float, float]:
-    """Limits within 0 to 1 that hold every value, interval, seed, fold and line, with a margin."""
-    found = [*lines]
-    for row in rows:
-        found += [row.value, row.low, row.high, *row.seeds, *row.folds]
-    low, high = float(np.nanmin(found)), float(np.nanmax(found))
-    margin = 0.06 * max(high - low, 0.2)
-    # A mark on the very edge would be cut.
-    return max(low - margin, -0.02), min(high + margin, 1.02)
-
-
-def _check(rows: Sequence[ForestRow]) -> None:
-    if not rows:
-        raise ManifestError("the forest plot needs at least one arm, got none")
-    for row in rows:
-        given = np.array([row.value, row.low, row.high, *row.seeds, *row.folds])
-        given = given[~np.isnan(given)]
-        if ((given < 0) | (given > 1)).any():
-            raise ManifestError(
-                f"balanced accuracies are fractions from 0 to 1; {row.name} has "
-                f"{', '.join(f'{value:g}' for value in given if not 0 <= value <= 1)}"
-            )
 
 
 def _dress(ax: Axes) -> None:
@@ -184,7 +137,7 @@ def _draw_row(ax: Axes, row: ForestRow, y: float) -> None:
     _write(ax, 0.2 - _NAMES, y, name, size=_SIZE if "\n" not in name else _SMALL)
     right = _PLOT + _GAP
     _write(ax, right + _PAIRS, y, str(row.n_pairs), align="right")
-    _write(ax, right + _PAIRS + 0.12, y, _value_text(row))
+    _write(ax, right + _PAIRS + 0.12, y, value_text(row))
     _write(
         ax,
         right + _PAIRS + _VALUE,
@@ -227,14 +180,6 @@ def _draw_row(ax: Axes, row: ForestRow, y: float) -> None:
             clip_on=False,
         )
         mark.set_label(f"value {row.name}")
-
-
-def _value_text(row: ForestRow) -> str:
-    if np.isnan(row.value):
-        return "–"
-    if np.isnan(row.low) or np.isnan(row.high):
-        return f"{row.value:.2f} [–]"
-    return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
 
 
 def _draw_heads(ax: Axes, rows: Sequence[ForestRow]) -> None:

@@ -20,7 +20,8 @@ from xrano.scoring.summary import ALL
 from xrano.training.run import Run
 from xrano.viz.atlas_figure import atlas_figure
 from xrano.viz.figure_files import png_bytes
-from xrano.viz.forest_figure import ForestRow, forest_figure
+from xrano.viz.forest_figure import forest_figure
+from xrano.viz.forest_rows import ForestRow
 from xrano.viz.names import method_name
 from xrano.viz.overlap_figure import is_reference, primary_figure
 from xrano.viz.reliability_figure import calibration_figure

@@ -10,7 +10,8 @@ import numpy as np
 from xrano.experiments.study.collect import StudyResult, base_arm
 from xrano.tasks import RESPONSE, TASKS
 from xrano.viz.figure_files import save_figure
-from xrano.viz.forest_figure import ForestRow, forest_figure
+from xrano.viz.forest_figure import forest_figure
+from xrano.viz.forest_rows import ForestRow
 from xrano.viz.reliability_figure import calibration_figure
 
 WITHOUT_NETWORK = "without a network"
