@@ -1,6 +1,6 @@
 """Commands that are killed and started again: the bounded form of ``python -m benchmarks.faults``.
 
-Training and explaining are killed in tests/training/test_training_loop.py and
+Training and explaining are killed in tests/training/test_interrupted_training.py and
 tests/experiments/test_explained_cohort.py, a study in tests/nightly/test_fault_harness.py.
 """
 
