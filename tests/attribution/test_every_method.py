@@ -3,115 +3,29 @@
 from __future__ import annotations
 
 import json
-import warnings
-from functools import cache
 
-import captum.attr
 import pytest
 import torch
-from torch import nn
+from method_cases import (
+    CAPTUMS,
+    FITTING,
+    LAYOUT,
+    NETWORKS,
+    REFUSED,
+    SHAPES,
+    brain,
+    explain,
+    made,
+    references,
+    refusal,
+    scans,
+)
 
 from xrano.attribution.baselines import make_baseline
-from xrano.attribution.gradient_shap import draws
-from xrano.attribution.methods import (
-    METHODS,
-    AttributionSettings,
-    MethodRequest,
-    Regions,
-    attribute,
-)
-from xrano.attribution.supervoxels import supervoxels
-from xrano.channels import ChannelLayout
+from xrano.attribution.methods import METHODS, AttributionSettings, MethodRequest
 from xrano.errors import ModelError
 from xrano.models.clinical_fusion import with_clinical
 from xrano.models.factory import create_model
-
-LAYOUT = ChannelLayout(("T1", "FLAIR"))
-TARGETS = [0, 3]
-SHAPES = {
-    "densenet_small": (16, 17, 9),
-    "resnet_small": (17, 20, 19),
-    "alexnet3d": (18, 21, 19),
-    "vit_small": (11, 17, 8),
-}
-STEMS = ("concat", "subtract", "siamese")
-NETWORKS = [(name, stem) for name in SHAPES for stem in STEMS]
-CAMS = {"gradcam", "gradcampp", "hirescam", "layercam", "layercam_fused", "guided_gradcam"}
-SETTINGS = AttributionSettings(
-    n_steps=3, n_samples=3, block=8, supervoxels=5, permutations=4, chunk=1
-)
-CAPTUMS = (*METHODS, "captum.Deconvolution")
-
-
-def refusal(method, name, stem):
-    """What the refusal says, if the method does not fit the network."""
-    if name == "vit_small":
-        if method in CAMS:
-            return "no Grad-CAM|name no layers|names no layers"
-        if method == "deeplift":
-            return "do not add up.*attention.*ig and gradient_shap fit"
-        if method == "guided_backprop" and stem != "siamese":
-            return "ran none.*saliency, smoothgrad and ig fit"
-    elif method == "tokengrad":
-        return "patch embedding of a transformer.*gradcam for a convolutional"
-    if method == "layercam_fused" and stem == "siamese":
-        return "needs 2 layers or more.*join alone.*layercam"
-    return ""
-
-
-FITTING = [
-    (m, name, stem) for m in CAPTUMS for name, stem in NETWORKS if not refusal(m, name, stem)
-]
-REFUSED = [(m, name, stem) for m in CAPTUMS for name, stem in NETWORKS if refusal(m, name, stem)]
-
-
-@cache
-def made(name, stem, dtype=torch.float64):
-    model = create_model(name, LAYOUT, stem=stem, seed=7).to(dtype)
-    generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm3d):
-            module.running_mean.copy_(torch.randn(module.num_features, generator=generator) / 9)
-            module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=generator))
-    return model.eval()
-
-
-def scans(name, dtype=torch.float64, seed=3):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(1, 4, *SHAPES[name], generator=generator, dtype=torch.float64).to(dtype)
-
-
-def brain(name):
-    inside = torch.ones(SHAPES[name], dtype=torch.bool)
-    inside[:2] = False
-    return inside
-
-
-def labels(name):
-    regions = torch.zeros(SHAPES[name], dtype=torch.long)
-    regions[3:9, 2:7, 2:6] = 4
-    return regions
-
-
-def references(name, dtype=torch.float64):
-    several = torch.cat([scans(name, dtype, seed) for seed in (11, 12)])
-    return {"training": several, "training_mean": several.mean(dim=0), "another": several[:1]}
-
-
-def explain(method, name, stem, *, model=None, inputs=None, targets=TARGETS, settings=SETTINGS):
-    model = made(name, stem) if model is None else model
-    inputs = scans(name) if inputs is None else inputs
-    _, found = attribute(
-        model,
-        inputs,
-        [MethodRequest.parse(method)],
-        targets,
-        brain=brain(name),
-        settings=settings,
-        references=references(name, inputs.dtype),
-        regions=Regions(labels(name), {0: "rest", 4: "core"}),
-    )
-    return found
 
 
 def infill(method, name, inputs):
@@ -119,118 +33,6 @@ def infill(method, name, inputs):
     return make_baseline(
         baseline, inputs, LAYOUT, brain(name), references=references(name, inputs.dtype)
     )
-
-
-def layer_of(model, method):
-    if method == "tokengrad":
-        names = [n for n, _ in model.named_modules() if n.endswith("patch_embeddings")]
-        return dict(model.named_modules())[names[0]]
-    return dict(model.named_modules())[model.cam_layers[0]]
-
-
-def groups(method, name, inputs):
-    """Integer labels of what is hidden together, with an axis for channels, from 0 without gaps."""
-    if method == "shapley_sequences":
-        shape = (1, 4, *SHAPES[name])
-        return torch.arange(4).view(1, 4, 1, 1, 1).expand(shape).contiguous()
-    if method == "occlusion_supervoxels":
-        found = supervoxels(inputs[0], brain(name), SETTINGS.supervoxels)
-    else:
-        found = labels(name)
-    found = torch.unique(found, return_inverse=True)[1]
-    if method == "shapley_regions":
-        per_visit = torch.stack([found, found, found + 2, found + 2])
-        return per_visit[None]
-    return found[None, None].expand(1, 4, *found.shape)
-
-
-PLAIN = {
-    "saliency": ("Saliency", {"abs": False}),
-    "input_x_gradient": ("InputXGradient", {}),
-    "ig": ("IntegratedGradients", {"n_steps": 3, "internal_batch_size": 1}),
-    "deeplift": ("DeepLift", {}),
-    "guided_backprop": ("GuidedBackprop", {}),
-    "captum.Deconvolution": ("Deconvolution", {}),
-}
-OF_A_LAYER = {
-    "gradcam": "LayerGradCam",
-    "guided_gradcam": "GuidedGradCam",
-    "hirescam": "LayerGradientXActivation",
-    "tokengrad": "LayerGradientXActivation",
-}
-"""What else they need is Captum's default."""
-
-
-def by_captum(method, model, inputs, target, name):
-    """What Captum's class gives, of the shape of ours."""
-    leaf = inputs.clone().requires_grad_(True)
-    if method in PLAIN:
-        kind, options = PLAIN[method]
-        return getattr(captum.attr, kind)(model).attribute(leaf, target=target, **options)
-    if method in OF_A_LAYER:
-        kind = getattr(captum.attr, OF_A_LAYER[method])
-        found = kind(model, layer_of(model, method)).attribute(leaf, target)
-        return found if method == "guided_gradcam" else found.sum(dim=1, keepdim=True)
-    if method == "occlusion":
-        window = (4, 8, 8, 8)
-        found = captum.attr.Occlusion(model).attribute(inputs, window, window, target=target)
-        return found[:, :1]
-    mask = groups(method, name, inputs)
-    if method.startswith("occlusion_"):
-        ablation = captum.attr.FeatureAblation(model)
-        return ablation.attribute(inputs, target=target, feature_mask=mask)[:, :1]
-    found = captum.attr.ShapleyValues(model).attribute(inputs, target=target, feature_mask=mask)
-    # Ours is spread over the player's voxels, so that a map sums to the change.
-    return found / torch.bincount(mask.flatten())[mask]
-
-
-def comparable(method, name, stem):
-    """Whether Captum has the method and it works on the network."""
-    # Its hooks refuse modules that run twice, or count them twice.
-    reused = stem == "siamese" or name == "resnet_small"
-    if method in ("deeplift", "guided_backprop", "guided_gradcam") and reused:
-        return False
-    if method == "tokengrad" and stem == "siamese":
-        return False
-    if (method, name) == ("deeplift", "alexnet3d"):
-        # A pooling follows an activation: Captum's map does not add up there, ours does (below).
-        return False
-    if method.startswith("shapley"):
-        # It runs every order of the players: 96 forwards where 16 coalitions do.
-        return (name, stem) in (("vit_small", "subtract"), ("densenet_small", "concat"))
-    return method not in ("gradcampp", "layercam", "layercam_fused", "smoothgrad", "gradient_shap")
-
-
-def check_captum(method, name, stem, dtype, tolerance, floor=0.0):
-    model, inputs = made(name, stem, dtype), scans(name, dtype)
-    targets = range(4) if method == "guided_gradcam" else TARGETS
-    sizes = []
-    for result in explain(method, name, stem, model=model, inputs=inputs, targets=targets):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            expected = by_captum(method, model, inputs, result.target, name)[0].detach()
-        assert result.values.dtype == dtype
-        assert result.values.shape == expected.shape
-        sizes.append(float(expected.abs().max()))
-        assert float((result.values - expected).abs().max()) <= tolerance * sizes[-1] + floor
-    assert max(sizes) > 0
-    # A class whose Grad-CAM is negative everywhere has none that is guided.
-    assert min(sizes) > 0 or method == "guided_gradcam"
-
-
-@pytest.mark.parametrize(("method", "name", "stem"), [f for f in FITTING if comparable(*f)])
-def test_equal_to_captum(method, name, stem):
-    check_captum(method, name, stem, torch.float64, 1e-6)
-
-
-SINGLE = [m for m in CAPTUMS if m != "tokengrad" and comparable(m, "densenet_small", "concat")]
-
-
-@pytest.mark.parametrize("method", SINGLE)
-def test_equal_to_captum_in_single_precision(method):
-    # Falls and Shapley values are differences of outputs, rounded in the outputs' size.
-    floor = 4e-6 if method.startswith(("occlusion", "shapley")) else 0.0
-    check_captum(method, "densenet_small", "concat", torch.float32, 1e-4, floor)
 
 
 @pytest.mark.parametrize(("method", "name", "stem"), FITTING)
@@ -341,56 +143,6 @@ def test_complete_by_construction(method, name, stem):
             float(change[result.target]), abs=1e-8 * float(change.abs().max())
         )
         assert result.convergence_delta == pytest.approx(0, abs=1e-8)
-
-
-def test_gradient_shap_by_hand():
-    model, inputs = made("densenet_small", "concat"), scans("densenet_small")
-    training = references("densenet_small")["training"]
-    rows, alphas = draws(2, 3, 0)
-    (found,) = explain("gradient_shap", "densenet_small", "concat", targets=[1])
-    expected = torch.zeros_like(inputs)
-    for row, alpha in zip(rows, alphas, strict=True):
-        point = (training[row] + alpha * (inputs - training[row])).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(model(point)[0, 1], point)
-        expected += (inputs - training[row]) * gradient / 3
-    assert torch.allclose(found.values, expected[0], atol=1e-12)
-
-
-def test_smoothgrad_is_captums_with_the_same_noise(monkeypatch):
-    name = "densenet_small"
-    model, inputs = made(name, "concat"), scans(name)
-    generator = torch.Generator().manual_seed(0)
-    shape = inputs.shape[1:]
-    noise = torch.stack(
-        [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(3)]
-    )
-    monkeypatch.setattr(torch, "normal", lambda _mean, deviation: deviation * noise)
-    deviation = 0.1 * float(inputs.max() - inputs.min())
-    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(model))
-    for result in explain("smoothgrad", name, "concat"):
-        expected = tunnel.attribute(
-            inputs.clone(), nt_type="smoothgrad", nt_samples=3, stdevs=deviation,
-            target=result.target, abs=False,
-        )[0]  # fmt: skip
-        assert result.details["noise_deviation"] == deviation
-        assert (result.values - expected).abs().max() <= 1e-6 * expected.abs().max()
-
-
-def test_tokens_of_both_scans_count_in_a_shared_encoder():
-    model, inputs = made("vit_small", "siamese"), scans("vit_small")
-    found = explain("tokengrad", "vit_small", "siamese")
-    kept = []
-    handle = layer_of(model, "tokengrad").register_forward_hook(
-        lambda _m, _a, output: kept.append(output)
-    )
-    logits = model(inputs.requires_grad_(True))
-    handle.remove()
-    assert len(kept) == 2
-    for result in found:
-        slopes = torch.autograd.grad(logits[0, result.target], kept, retain_graph=True)
-        expected = sum((a * g).sum(dim=1) for a, g in zip(kept, slopes, strict=True))
-        assert result.values.shape == (1, 2, 3, 1)
-        assert torch.allclose(result.values, expected.detach(), atol=1e-12)
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "tokengrad"])
