@@ -5,7 +5,10 @@ half (Mann and Whitney. Ann Math Stat 1947;18:50-60): 0.5 tells nothing, below i
 the other way. Only models that were verified to do what they were assigned to do take part.
 
 The interval is a percentile bootstrap over models, drawn within strata: the honest ones, and the
-cheating ones of each kind. Where no model is on the wrong side, every resample says 1 and the
+cheating ones of each kind. Models of one cohort share its patients, so their scores rise and fall
+together; but a cohort stands on both sides, with a model of each kind, and what it adds to all of
+them falls out of the comparison. To treat models as independent makes interval and p, if anything,
+too wide. Where no model is on the wrong side, every resample says 1 and the
 interval has no width, however few the models are; so a verdict needs a p as well, of the
 Mann-Whitney test, exact where no models tie.
 """
