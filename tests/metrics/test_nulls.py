@@ -87,6 +87,32 @@ def test_ties_within_the_tolerance_are_ties():
     assert against_null(1.0, values, null="shuffle").percentile == 0.0
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_score_below_everything_is_no_better_than_anything(sign):
+    values = np.arange(1.0, 41.0)
+    options = {"null": "shuffle", "higher_is_better": sign == 1}
+    lowest = against_null(-sign * math.inf, sign * values, **options)
+    assert (lowest.p, lowest.percentile, lowest.observed) == (1.0, 0.0, -sign * math.inf)
+    assert (lowest.mean, lowest.sd) == pytest.approx((sign * 20.5, values.std()))
+    assert lowest.z == pytest.approx(sign * (1 - 20.5) / values.std())
+    # One value of a null counts as the least finite one, and every other number stays.
+    some = np.where(values < 4, -math.inf, values)
+    for observed in (20.0, 3.0):
+        found = against_null(sign * observed, sign * some, **options)
+        least = min(observed, 4.0)
+        raised_ = np.where(values < 4, least, values)
+        assert found.p == (1 + (some >= observed).sum()) / 41
+        assert found.percentile == percentileofscore(some, observed, kind="mean")
+        assert found.mean == pytest.approx(sign * raised_.mean())
+        assert found.z == pytest.approx(sign * (observed - raised_.mean()) / raised_.std())
+    same = against_null(-sign * math.inf, [-sign * math.inf] * 30, **options)
+    assert (same.p, same.percentile) == (1.0, 50.0)
+    assert math.isnan(same.z)
+    assert math.isnan(same.sd)
+    # ∞ at the other end is no score.
+    assert math.isnan(against_null(sign * math.inf, sign * values, **options).p)
+
+
 # -- many scores ---------------------------------------------------------------------------------
 
 
@@ -146,6 +172,21 @@ def test_the_max_statistic_equals_its_definition_whatever_the_units(n):
     )
 
 
+def test_minus_infinity_counts_as_the_least_finite_statistic():
+    rng = np.random.default_rng(7)
+    null = rng.normal(size=(3, 60))
+    observed = np.array([2.5, -math.inf, 1.0])
+    null[0, ::7], null[1, 5], null[2] = -math.inf, -math.inf, null[2] * 3
+    floored = np.column_stack([observed, null])
+    for one in floored:
+        one[np.isneginf(one)] = one[np.isfinite(one)].min()
+    expected = brute_max_statistic(floored[:, 0], floored[:, 1:])
+    np.testing.assert_allclose(max_statistic(observed, null), expected, rtol=1e-12)
+    assert expected[1] == 1
+    assert max_statistic([-math.inf, 9.0], [[-math.inf] * 60, null[2]])[1] == 1 / 61
+    assert np.isnan(max_statistic([-math.inf], [[-math.inf] * 60])[0])
+
+
 def test_copies_of_one_score_cost_nothing_and_independent_ones_do():
     rng = np.random.default_rng(2)
     null = rng.normal(size=(8, 999))
@@ -165,6 +206,18 @@ def test_the_max_statistic_holds_the_chance_of_any_false_rejection():
         scores = shared + rng.normal(size=(5, 100)) * np.array([[1], [1], [5], [0.1], [1]])
         rejected += bool((max_statistic(scores[:, 0], scores[:, 1:]) <= 0.05).any())
     assert 8 <= rejected <= 34  # 99.9 % of the binomial with 400 tests at 5 %
+
+
+def test_it_holds_its_level_where_most_of_a_score_is_minus_infinity():
+    rng = np.random.default_rng(5)
+    rejected = 0
+    for _ in range(400):
+        scores = rng.normal(size=(4, 100))
+        # A map that is zero in most masks: in 10, 50 or 90 % of the permutations all are.
+        for one, share in zip(scores, (0.1, 0.5, 0.9, 0), strict=True):
+            one[rng.random(100) < share] = -math.inf
+        rejected += bool((max_statistic(scores[:, 0], scores[:, 1:]) <= 0.05).any())
+    assert 8 <= rejected <= 34
 
 
 def test_a_score_that_does_not_vary_or_is_undefined_has_no_adjusted_p():

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control
 
 from xrano.errors import ConfigError
+from xrano.metrics.nulls import raised
 
 
 def max_statistic(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
@@ -21,7 +22,9 @@ def max_statistic(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
     Args:
         observed: (score,) statistics.
         null: (score, permutation) the same under the null; each score is brought to mean 0 and SD
-            1 over its permutations and the observed one, so that no unit dominates.
+            1 over its permutations and the observed one, so that no unit dominates. −∞ counts as
+            the least finite of these (:func:`~xrano.metrics.nulls.raised`), which treats all of
+            them alike and so keeps the test's level.
 
     Returns:
         (score,) p = (1 + b) / (1 + B); NaN for scores that are undefined or do not vary.
@@ -40,9 +43,9 @@ def max_statistic(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
             f"the max-statistic needs (score,) and (score, permutation), got {found.shape} and "
             f"{drawn.shape}"
         )
-    everything = np.column_stack([found, drawn])
-    sd = everything.std(axis=1)
-    usable = np.isfinite(everything).all(axis=1) & (sd > 0)
+    everything = raised(np.column_stack([found, drawn]))
+    usable = np.isfinite(everything).all(axis=1)
+    usable[usable] = everything[usable].std(axis=1) > 0
     adjusted = np.full(found.size, np.nan)
     if usable.any():
         kept = everything[usable]

@@ -28,8 +28,8 @@ class NullResult:
         null: ``placement``, ``shuffle``, ``surrogate`` or ``random_weights``.
         observed: the score.
         n: number of null values (B).
-        mean: their mean.
-        sd: their standard deviation (divided by n).
+        mean: their mean; values of −∞ count as the least finite one (:func:`raised`).
+        sd: their standard deviation (divided by n), likewise.
         z: (observed − mean) / sd; NaN if all null values are equal. Its square root of the mean
             square is 1 under the null, but it need not be Gaussian.
         percentile: 0 to 100, share of the null values below the observed, ties counting half.
@@ -55,6 +55,22 @@ def undefined_null(null: str, status: OverlapStatus) -> NullResult:
     return NullResult(null, nan, 0, nan, nan, nan, nan, nan, status)
 
 
+def raised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """−∞ raised to the least finite value of its row, the last axis; the order stays.
+
+    A log2 lift is −∞ where nothing of a map lies in a mask, which class activation maps do now and
+    then. One such value would take mean and spread from all others; raised, it is a tie at the
+    lower end, which no test of high values sees. A row without a finite value stays as it is.
+
+    Example:
+        >>> raised(np.array([-np.inf, 2.0, 1.0])).tolist()
+        [1.0, 2.0, 1.0]
+    """
+    finite = np.isfinite(values)
+    least = np.min(values, axis=-1, keepdims=True, where=finite, initial=np.inf)
+    return np.where(np.isneginf(values) & (least < np.inf), least, values)
+
+
 def against_null(
     observed: float,
     values: ArrayLike,
@@ -67,7 +83,7 @@ def against_null(
     """Set a score beside null values.
 
     Args:
-        observed: the score; finite.
+        observed: the score; −∞ (∞ where lower is better) is below all others: p = 1.
         values: (n,) null values; NaN ones are left out.
         null: what to call it.
         complete: whether the values are all there are, the observed one among them: then
@@ -86,16 +102,20 @@ def against_null(
     missing = np.isnan(found)
     if missing.any():
         found = found[~missing]
-    n = int(found.size)
-    if n == 0 or not math.isfinite(observed):
+    n, sign = int(found.size), 1 if higher_is_better else -1
+    score, others = sign * observed, found if higher_is_better else -found
+    if n == 0 or math.isnan(score) or score == math.inf:
         nan = math.nan
         return NullResult(null, observed, n, nan, nan, nan, nan, nan)
-    beyond = (found - observed) if higher_is_better else (observed - found)
-    reached = int(np.count_nonzero(beyond >= -tolerance))
-    tied = reached - int(np.count_nonzero(beyond > tolerance))
-    mean, sd = float(found.mean()), float(found.std())
+    reached = int(np.count_nonzero(others >= score - tolerance))
+    tied = reached - int(np.count_nonzero(others > score + tolerance))
+    if not (math.isfinite(score) and np.isfinite(others).all()):
+        both = raised(np.append(others, score))
+        others, score = both[:-1], float(both[-1])
+    mean = sign * float(others.mean())
+    sd = float(others.std()) if math.isfinite(mean) else math.nan
     # Values that are all equal differ by rounding alone.
-    z = (observed - mean) / sd if sd > max(tolerance, 1e-12 * abs(mean)) else math.nan
+    z = (sign * score - mean) / sd if sd > max(tolerance, 1e-12 * abs(mean)) else math.nan
     p = reached / n if complete else (1 + reached) / (1 + n)
     enough = n + (0 if complete else 1) >= LEAST_FOR_P
     percentile = 100 * (n - reached + tied / 2) / n
