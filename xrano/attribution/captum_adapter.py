@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PREFIX = "captum."
 
+_GRADIENTS = frozenset({"Saliency", "GuidedBackprop", "Deconvolution"})
+"""Captum's classes whose maps are gradients by the input."""
+
 
 def adapted(work: Work, request: MethodRequest, *, name: str) -> list[Attribution]:
     """The maps of one of Captum's classes."""
@@ -120,6 +123,7 @@ def captum_spec(method: str) -> MethodSpec:
         "Kokhlikyan et al. 2020, arXiv:2009.07896",
         partial(adapted, name=name),
         captum=name,
+        local=name in _GRADIENTS,
         uses_layer=uses_layer,
         coarse=uses_layer,
         baselines=PATHS if "baselines" in parameters else (),

@@ -31,6 +31,7 @@ SPEC = MethodSpec(
     "Springenberg et al. 2014, arXiv:1412.6806",
     guided_backprop,
     captum="GuidedBackprop",
+    local=True,
     fits="networks with ReLU, as modules or functions; no transformers (GELU)",
     graphs=1,
     passes=guided_passes,

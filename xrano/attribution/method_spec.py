@@ -85,10 +85,11 @@ class MethodSpec:
 
     ``captum``: Captum's class that defines the method, empty if there is none. ``signed``: whether
     values speak for and against. ``multiplicative`` methods scale with input − baseline and follow
-    it even on an untrained network. ``uses_layer``: whether the map lies on a layer's grid or is
-    made of one. ``baselines``: reference inputs on offer, the default first; ``settings``: fields
-    of :class:`~xrano.attribution.settings.AttributionSettings` that it reads; ``stochastic``:
-    draws, from ``seed`` alone. ``fits``: which networks, in words.
+    it even on an untrained network; ``local`` ones say what a small change of a voxel does, and
+    must be multiplied by a change to be held against its effect. ``uses_layer``: whether the map
+    lies on a layer's grid or is made of one. ``baselines``: reference inputs on offer, the default
+    first; ``settings``: fields of :class:`~xrano.attribution.settings.AttributionSettings` that it
+    reads; ``stochastic``: draws, from ``seed`` alone. ``fits``: which networks, in words.
 
     ``compute`` makes the maps, in the order of layers, then targets; ``by_input`` and ``cams`` say
     what of the shared pass it needs, ``passes`` what it needs besides. ``token_layers``: takes
@@ -103,6 +104,7 @@ class MethodSpec:
     captum: str = ""
     signed: bool = True
     multiplicative: bool = False
+    local: bool = False
     uses_layer: bool = False
     coarse: bool = False
     baselines: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ SPEC = MethodSpec(
     "Simonyan et al. 2013, arXiv:1312.6034",
     saliency,
     captum="Saliency",
+    local=True,
     by_input=True,
 )
 

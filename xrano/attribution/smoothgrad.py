@@ -65,6 +65,7 @@ SPEC = MethodSpec(
     "Smilkov et al. 2017, arXiv:1706.03825",
     smoothgrad,
     captum="NoiseTunnel",
+    local=True,
     settings=("n_samples", "noise", "seed", "memory_gb"),
     stochastic=True,
     graphs=1,

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xrano.attribution.method_table import spec_of
 from xrano.experiments.faithfulness_case import Case, by_method, lesion_of
 from xrano.faithfulness.agreement import agreement_among, agreement_rows, agreement_with
 from xrano.faithfulness.answers import Intervention
@@ -30,9 +31,6 @@ from xrano.faithfulness.sensitivity import max_sensitivity
 from xrano.maps import AttributionMap
 from xrano.scoring.rows import default_rectification, relevance_on
 
-GRADIENTS = frozenset({"saliency", "smoothgrad", "guided_backprop"})
-"""Methods whose maps say what a small change does, and must be multiplied by the change."""
-
 Rows = list[dict[str, Any]]
 
 
@@ -51,7 +49,7 @@ def _perturbed(case: Case, item: AttributionMap) -> Rows:
     relevance = torch.from_numpy(np.ascontiguousarray(weighed, dtype=np.float32))
     here = item if item.grid.matches(grid) else item.resample_to(grid)
     signed = torch.from_numpy(here.data if len(here.data) > 1 else here.data[0])
-    local = str(item.meta["method"]) in GRADIENTS
+    local = spec_of(str(item.meta["method"])).local
     shared: dict[str, Any] = {"seed": settings.seed, "batch": case.batch}
     rows: Rows = []
     for name, filled in case.infills.items():
