@@ -93,7 +93,10 @@ def test_with_others_and_among_all():
     pairs = [map_agreement(maps[a], maps[b]).rank_correlation for a, b in ((0, 1), (0, 2), (1, 2))]
     assert agreement_with(maps[0], maps[1:]).rank_correlation == pytest.approx(np.mean(pairs[:2]))
     assert agreement_among(maps).rank_correlation == pytest.approx(np.mean(pairs))
-    assert np.isnan(agreement_among(maps[:1]).rank_correlation)
+    for few in (maps[:1], []):
+        alone = agreement_among(few)
+        assert np.isnan([alone.rank_correlation, alone.top_dice]).all()
+        assert alone.status == "too_few_maps"
     rows = agreement_rows("seed_agreement", agreement_with(maps[0], maps[1:]), setting="x")
     assert [row["quantity"] for row in rows] == ["rank_correlation", "top_dice"]
     assert [row["chance"] for row in rows] == [0, 0.05]

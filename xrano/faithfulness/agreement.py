@@ -37,7 +37,8 @@ class MapAgreement:
     Attributes:
         rank_correlation: −1 to 1; 0 is expected of maps that know nothing of each other.
         top_dice: 0 to 1; :data:`TOP_SHARE` is expected of maps that know nothing of each other.
-        status: ``ok``; ``zero_map`` or ``uniform_map`` if a map has no ranks, both then NaN.
+        status: ``ok``; ``zero_map`` or ``uniform_map`` if a map has no ranks, ``too_few_maps`` if
+            there are no two to compare, both then NaN.
     """
 
     rank_correlation: float
@@ -124,9 +125,9 @@ def agreement_with(own: RankedMap, others: Sequence[RankedMap]) -> MapAgreement:
 
 
 def agreement_among(maps: Sequence[RankedMap]) -> MapAgreement:
-    """The mean agreement of all pairs of maps; undefined of fewer than two."""
+    """The mean agreement of all pairs of maps; undefined (``too_few_maps``) of fewer than two."""
     if len(maps) < 2:
-        return MapAgreement(math.nan, math.nan)
+        return MapAgreement(math.nan, math.nan, FaithfulnessStatus.TOO_FEW_MAPS)
     return mean_agreement(map_agreement(a, b) for a, b in combinations(maps, 2))
 
 

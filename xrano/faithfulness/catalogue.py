@@ -42,6 +42,8 @@ class FaithfulnessStatus(StrEnum):
     """The lesion that was to be erased or kept has no voxel in the brain."""
     UNIFORM_MAP = "uniform_map"
     """One value everywhere in the brain: it has no ranks to correlate."""
+    TOO_FEW_MAPS = "too_few_maps"
+    """Fewer than two maps: nothing to compare among themselves."""
 
 
 @dataclass(frozen=True)
