@@ -116,6 +116,19 @@ def test_the_gain_is_taken_where_the_copies_are_defined_too():
     assert cell["gain"] == pytest.approx(analysed(HAND).loc[("PD", "saliency"), "gain"])
     assert cell["lift"] == pytest.approx(math.log2((0.3 + 0.1 + 0.9) / (0.1 + 0.2 + 0.1)))
     assert (cell["n_pairs"], cell["n_gain_pairs"]) == (4, 3)
+    assert (cell["n_patients"], cell["n_gain_patients"]) == (3, 2)
+
+
+@pytest.mark.parametrize(("with_copies", "few"), [(10, False), (9, True), (0, False)])
+def test_a_gain_of_fewer_than_ten_patients_is_descriptive_whatever_the_lift(with_copies, few):
+    rows = [row(f"P{n}", visit, 0.2) for n in range(12) for visit in (1, 2)]
+    rows += [
+        one for n in range(with_copies) for visit in (1, 2) for one in copies(f"P{n}", visit, 0.1)
+    ]
+    cell = analysed(rows).loc[("PD", "saliency")]
+    assert (cell["n_patients"], cell["n_gain_patients"]) == (12, with_copies)
+    assert (cell["descriptive"], cell["gain_descriptive"]) == (False, few)
+    assert math.isnan(cell["gain"]) == (with_copies == 0)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,9 @@ def max_statistic(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
             f"{drawn.shape}"
         )
     everything = raised(np.column_stack([found, drawn]))
-    usable = np.isfinite(everything).all(axis=1)
-    usable[usable] = everything[usable].std(axis=1) > 0
+    finite, sd = np.isfinite(everything).all(axis=1), np.zeros(found.size)
+    sd[finite] = everything[finite].std(axis=1)
+    usable = sd > 0
     adjusted = np.full(found.size, np.nan)
     if usable.any():
         kept = everything[usable]

@@ -13,7 +13,7 @@ Named before any result was seen; everything else that a score table can tell is
   the pairs in which both are defined, so that their chance is the same and cancels;
 * intervals: percentiles over patients drawn within strata (:mod:`xrano.metrics.bootstrap`). All
   methods and both sides of a gain see the same draws;
-* a class with fewer than ten patients is descriptive.
+* a class with fewer than ten patients is descriptive, and so is a gain of fewer than ten.
 
 Copies explain the class that the trained network predicts, so their rows too say ``predicted``.
 Reference maps (weights ``none``) have a lift and no gain.
@@ -45,6 +45,7 @@ __all__ = [
     "method_labels",
     "primary_analysis",
     "primary_pairs",
+    "primary_rows",
 ]
 
 PRIMARY_METRIC = "relevance_mass_accuracy"
@@ -57,7 +58,7 @@ SUMMARY_COLUMNS = (
     *("response", "method", "lift", "lift_low", "lift_high", "gain", "gain_low", "gain_high"),
     *("n_patients", "n_pairs", "n_undefined", "descriptive"),
     *("mean_value", "mean_chance", "random_lift", "n_copies", "n_gain_pairs"),
-    "n_resamples",
+    *("n_gain_patients", "gain_descriptive", "n_resamples"),
 )
 
 
@@ -82,8 +83,8 @@ def primary_analysis(
         were scored, its layer, ``gradcam@features``). ``lift`` and ``gain`` in bits with 95 %
         limits; ``n_patients`` and ``n_pairs`` with a value; ``n_undefined`` pairs without;
         ``descriptive``; ``mean_value`` and ``mean_chance`` over patients; ``random_lift`` of the
-        copies; ``n_copies``; ``n_gain_pairs`` behind the gain;
-        ``n_resamples`` that had a lift. No rows if no pair qualifies.
+        copies; ``n_copies``; ``n_gain_pairs`` and ``n_gain_patients`` behind the gain, and
+        ``gain_descriptive``; ``n_resamples`` that had a lift. No rows if no pair qualifies.
 
     Raises:
         ManifestError: if a column is missing, or a map of a pair was scored twice (several runs
@@ -117,12 +118,16 @@ def primary_pairs(rows: pd.DataFrame, source: str | None = None) -> pd.DataFrame
     there is none), ``value`` (NaN where undefined), ``chance``, ``copy_value`` (mean over
     random-weight copies), ``n_copies``. Arguments and errors as :func:`primary_analysis`.
     """
+    return _pair_table(primary_rows(rows, source))
+
+
+def primary_rows(rows: pd.DataFrame, source: str | None = None) -> pd.DataFrame:
+    """The rows that the primary analysis is about, each copy for itself.
+
+    With ``label`` (of the method) and ``copy`` (whether of random weights) beside them. Arguments
+    and errors as :func:`primary_analysis`.
+    """
     check_scores(rows, "the table given to the primary analysis")
-    return _pair_table(_qualifying(rows, source))
-
-
-def _qualifying(rows: pd.DataFrame, source: str | None) -> pd.DataFrame:
-    """The rows that the primary analysis is about, with ``label`` and ``copy`` beside them."""
     # Metrics of a map alone have no source.
     sources = [name for name in dict.fromkeys(rows["segmentation_source"]) if name]
     if source is not None and source not in sources:
@@ -223,6 +228,8 @@ def _cell(pairs: pd.DataFrame, patients: list[str], weights: NDArray[np.float64]
         "random_lift": _log2_ratio(random["copy_value"], random["chance"]).item(),
         "n_copies": int(pairs["n_copies"].iloc[0]),
         "n_gain_pairs": len(paired),
+        "n_gain_patients": paired["patient_id"].nunique(),
+        "gain_descriptive": 0 < paired["patient_id"].nunique() < DESCRIPTIVE_BELOW,
         "n_resamples": lift_interval.n_defined,
     }
 

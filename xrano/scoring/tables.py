@@ -19,7 +19,7 @@ from xrano.errors import ManifestError, UnknownNameError
 from xrano.scoring.accounting_summary import ACCOUNTING_SUMMARY_COLUMNS
 from xrano.scoring.accounting_table import ACCOUNTING_COLUMNS
 from xrano.scoring.cell_table import CELL_COLUMNS, CELL_COUNTS, CELL_FLAGS, CELL_NUMBERS
-from xrano.scoring.claims import CLAIM_COLUMNS
+from xrano.scoring.claims import CLAIM_COLUMNS, CLAIM_COUNTS, CLAIM_NUMBERS
 from xrano.scoring.lesion_table import LESION_COLUMNS
 from xrano.scoring.null_table import NULL_COLUMNS, NULL_NUMBERS, null_table
 from xrano.scoring.row_frames import Rows, frame_of
@@ -115,16 +115,16 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             ),
             counts=(
                 *("n_patients", "n_pairs", "n_undefined", "n_copies", "n_gain_pairs"),
-                "n_resamples",
+                *("n_gain_patients", "n_resamples"),
             ),
-            flags=("descriptive",),
+            flags=("descriptive", "gain_descriptive"),
             in_report=True,
         ),
         "claims": Table(
             CLAIM_COLUMNS,
             "claim of the paper",
-            numbers=("difference", "low", "high", "first_rate", "second_rate", "hit_lift"),
-            counts=("n_patients", "n_pairs", "n_undefined", "n_resamples"),
+            numbers=CLAIM_NUMBERS,
+            counts=CLAIM_COUNTS,
             flags=("descriptive",),
             in_report=True,
         ),

@@ -120,7 +120,8 @@ def _matrix(summary: pd.DataFrame, name: str) -> Table:
         if name == "lift"
         else "Gain over untrained networks, by method and response, in bits"
     )
-    notes = [STAR_NOTE] if summary["descriptive"].any() else []
+    few = summary["descriptive"] | (summary["gain_descriptive"] & (name == "gain"))
+    notes = [STAR_NOTE] if few.any() else []
     if name == "lift" and any(method.partition(":")[0] == "mask" for method in methods):
         notes.append(
             f"“{method_name('mask')}” is the tumour itself seen at the class activation map's "
@@ -139,6 +140,8 @@ def _matrix_cell(row: Mapping[Any, Any] | None, name: str, summary: pd.DataFrame
         notes.append(f"{row['n_patients']} patients")
     if row["n_undefined"]:
         notes.append(f"{row['n_undefined']} undefined")
+    if name == "gain" and row["gain_descriptive"] and not row["descriptive"]:
+        notes.append(f"{row['n_gain_patients']} patients*")
     return Cell(bits_interval(row, name), ", ".join(notes))
 
 
@@ -179,8 +182,7 @@ def _claims(claims: pd.DataFrame) -> Table | None:
     rows = [
         [
             CLAIMS.get(str(row["claim"]), str(row["claim"])),
-            percent(row["first_rate"]),
-            percent(row["second_rate"]),
+            *(_rate(row, side) for side in ("first", "second")),
             f"{_points(row['difference'])} [{_points(row['low'])}, {_points(row['high'])}]",
             starred(str(row["n_patients"]), descriptive=bool(row["descriptive"])),
             str(row["n_pairs"]),
@@ -189,8 +191,18 @@ def _claims(claims: pd.DataFrame) -> Table | None:
         for row in claims.to_dict("records")
     ]
     heads = ("claim", "first", "second", "difference, points", "patients", "pairs", "undefined")
-    note = f"A hit: more than {2**HIT_LIFT:g} times as much relevance in the tumour as chance."
-    return plain_table("claims", "The paper's claims, as rates of hits", heads, rows, notes=(note,))
+    notes = [f"A hit: more than {2**HIT_LIFT:g} times as much relevance in the tumour as chance."]
+    if (claims["n_copies"] > 0).any():
+        notes.append(
+            "In brackets the rate of copies of the network with random weights: hits by chance are "
+            "more frequent for some methods, and where tumours are small."
+        )
+    return plain_table("claims", "The paper's claims, as rates of hits", heads, rows, notes=notes)
+
+
+def _rate(row: Mapping[Any, Any], side: str) -> str:
+    copies = f" ({percent(row[f'{side}_copies'])})" if row["n_copies"] else ""
+    return percent(row[f"{side}_rate"]) + copies
 
 
 def _points(value: float) -> str:
