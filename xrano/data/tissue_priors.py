@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from xrano.data.preparation.prepare_settings import NO_TEMPLATE
+from xrano.data.common_world import in_one_world
 from xrano.data.store import Store, read_prepared
 from xrano.geometry import Grid, Shape3
 from xrano.resampling import resample
@@ -110,8 +110,7 @@ def store_priors(store: Store) -> TissuePriors | None:
     are asked where their brain lies.
     """
     sessions = store.sessions
-    registered = (sessions["space"] != "atlas").any()
-    if sessions.empty or (registered and store.settings.get("template") == NO_TEMPLATE):
+    if sessions.empty or not in_one_world(store):
         return None
     rows = np.unique(np.linspace(0, len(sessions) - 1, ASKED).astype(int))
     keys = sessions[["patient_id", "session_id"]].iloc[rows].itertuples(index=False, name=None)

@@ -13,6 +13,7 @@ import torch
 
 import xrano
 from xrano.atomic_files import write_json
+from xrano.data.common_world import in_one_world
 from xrano.scoring.score_table import SCORE_SCHEMA
 from xrano.scoring.table_files import read_frame
 from xrano.training.run import Run
@@ -52,7 +53,11 @@ def run_facts(run: Run) -> dict[str, Any]:
         "folds": len(run.splits["folds"]),
         "trained_folds": list(run.trained_folds),
         "leak": run.leak_note,
-        "store": {"shape": list(grid.shape), "spacing_mm": list(grid.spacing)},
+        "store": {
+            "shape": list(grid.shape),
+            "spacing_mm": list(grid.spacing),
+            "one_world": in_one_world(run.store),
+        },
         "exclusions": {
             "cohort": _counted(excluded_by_cohort(run)),
             "run": _counted(excluded_by_run(run)),

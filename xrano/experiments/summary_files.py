@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from xrano.atomic_files import write_json
-from xrano.data.agreement import AGREEMENT
+from xrano.data.common_world import NO_COMMON_WORLD
 from xrano.errors import ManifestError
 from xrano.evaluation.text import rule_note
 from xrano.scoring.accounting_summary import accounting_summary
 from xrano.scoring.claims import claims_analysis, format_claims
 from xrano.scoring.exploratory import exploratory_tables
 from xrano.scoring.exploratory_text import format_exploratory
+from xrano.scoring.primary_source import primary_source
 from xrano.scoring.report import REPORT_FILE, score_report
 from xrano.scoring.shares import one_visit_note
 from xrano.scoring.shuffle import format_shuffle
@@ -67,31 +68,22 @@ def write_report(out: Path) -> dict[str, Any]:
     return report
 
 
-def primary_source(table: pd.DataFrame) -> str | None:
-    """The segmentation that most pairs have; of several, the first by name.
-
-    Never what several agree on: that is exploratory.
-    """
-    segmented = table[
-        ~table["status"].isin(["no_segmentation", "region_not_labelled"])
-        & ~table["segmentation_source"].isin(["", AGREEMENT])
-    ]
-    counts = segmented.groupby("segmentation_source")["pair_id"].nunique().sort_index()
-    return str(counts.idxmax()) if len(counts) else None
-
-
 def written_notes(out: Path) -> list[str]:
     """What to print below the primary analysis: the tables beside it, in words.
 
     Args:
-        out: folder of ``claims.csv``, ``shuffle.csv``, ``shares.csv`` and ``exploratory.csv``.
+        out: folder of ``claims.csv``, ``shuffle.csv``, ``shares.csv``, ``exploratory.csv`` and
+            ``settings.json``.
     """
     names = ("claims", "shuffle", "shares", "exploratory")
-    return _words({name: read_table(name, out) for name in names})
+    tables = {name: read_table(name, out) for name in names}
+    return _words(tables, _facts(out / "settings.json"))
 
 
-def _words(tables: dict[str, pd.DataFrame]) -> list[str]:
-    notes = [
+def _words(tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> list[str]:
+    apart = facts.get("run", {}).get("store", {}).get("one_world") is False
+    notes = [NO_COMMON_WORLD] if apart else []
+    notes += [
         words(tables[name])
         for name, words in (
             ("shuffle", format_shuffle),
@@ -106,7 +98,7 @@ def _words(tables: dict[str, pd.DataFrame]) -> list[str]:
 
 def _notes(tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> list[str]:
     """Every note that stands beside the numbers, a line each."""
-    notes = _words(tables)
+    notes = _words(tables, facts)
     notes.append(str(facts.get("run", {}).get("leak", "")))
     if "scores" in tables:
         notes += [unlabelled_note(tables["scores"]), rule_note(tables["scores"])]

@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from xrano.errors import ManifestError
-from xrano.experiments.summary_files import primary_source
 from xrano.metrics.catalogue import MAP_METRICS, OverlapStatus
+from xrano.scoring.primary_source import primary_source
 from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.summary import (
     ALL,

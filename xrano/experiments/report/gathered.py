@@ -17,7 +17,7 @@ from xrano.experiments.evaluated_run import NETWORK
 from xrano.experiments.faithfulness_files import SUMMARY_COLUMNS
 from xrano.experiments.report.sources import Sources
 from xrano.experiments.scored_run import excluded_by_cohort, excluded_by_run
-from xrano.experiments.summary_files import primary_source
+from xrano.scoring.primary_source import primary_source
 from xrano.scoring.report import score_report
 from xrano.scoring.summary import primary_pairs
 from xrano.scoring.table_files import read_frame
