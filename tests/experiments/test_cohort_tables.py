@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from xrano.data.common_world import NO_COMMON_WORLD
 from xrano.data.label_schemes import region_mask
 from xrano.data.pair_volumes import load_pair
+from xrano.data.store import Store
 from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
+from xrano.experiments.scored_run import write_settings
 from xrano.experiments.summary_files import write_summary, written_notes
+from xrano.scoring.primary_source import primary_source
 from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.score_table import SCORE_COLUMNS
-from xrano.scoring.tables import read_table
+from xrano.scoring.shuffle import shuffle_primary
+from xrano.scoring.tables import read_table, table_of, write_table
 from xrano.training.run import Run
 
 
@@ -65,21 +72,77 @@ def test_the_mean_training_mask_knows_neither_the_fold_s_patients_nor_this_one(
     assert TrainingMasks(tiny_run, fold, "nobody").mean(patient) is None
 
 
+def apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The run as if its scans had been registered without a template."""
+    monkeypatch.setattr(Store, "sessions", run.store.sessions.assign(space="native"))
+    store = dataclasses.replace(run.store, settings={**run.store.settings, "template": "none"})
+    return Run(run.root, run.config, store, run.splits)
+
+
+def test_patients_that_share_no_world_see_nobody_else_s_masks(
+    tiny_run: Run, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = apart(tiny_run, monkeypatch)
+    records = alone.tested_pairs().to_dict("records")
+    assert len(cohort_masks(tiny_run.store, records)) > 0
+    masks = cohort_masks(alone.store, records)
+    assert len(masks) == 0
+    assert not masks.testable
+    fold = alone.trained_folds[0]
+    patient = records[0]["patient_id"]
+    assert TrainingMasks(tiny_run, fold, "deepbratumia").mean(patient) is not None
+    assert TrainingMasks(alone, fold, "deepbratumia").mean(patient) is None
+    write_settings(alone, {}, tmp_path)
+    for name in ("claims", "shuffle", "shares", "exploratory"):
+        write_table(name, table_of(name, []), tmp_path)
+    assert NO_COMMON_WORLD in written_notes(tmp_path)
+
+
 def test_the_shuffle_tests_the_lift_of_the_summary(everywhere) -> None:
-    out, _, summary = everywhere
-    shuffled = pd.read_csv(out / "shuffle.csv")
-    both = shuffled.merge(summary, on=["response", "method"], suffixes=("", "_summary"))
-    assert set(both["method"]) == {"saliency", "gradcam"}
-    assert len(both) == len(shuffled)
+    out, table, summary = everywhere
+    shuffled = read_table("shuffle", out)
+    copies = shuffled["kind"] == "copies"
+    both = shuffled[~copies].merge(summary, on=["response", "method"], suffixes=("", "_summary"))
+    assert {"saliency", "gradcam", "change", "uniform", "training_mask"} <= set(both["method"])
+    assert len(both) == (~copies).sum()
     np.testing.assert_allclose(both["lift"], both["lift_summary"], rtol=1e-6)
     assert (both["n_patients"] == both["n_patients_summary"]).all()
     assert (both["n_pairs"] == both["n_pairs_summary"]).all()
+    # Copies by the lift that the gain is taken from.
+    both = shuffled[copies].merge(summary, on=["response", "method"], suffixes=("", "_summary"))
+    whole = both[both["n_gain_pairs"] == both["n_pairs"]]
+    assert len(whole) > 0
+    np.testing.assert_allclose(whole["lift"], whole["random_lift"], rtol=1e-6)
+    assert set(shuffled["segmentation_source"]) == {primary_source(table)}
+
+
+def test_the_shuffle_follows_from_the_tables_on_disk(everywhere) -> None:
+    out, _, _ = everywhere
+    crossed, masks = read_table("crossed", out), read_table("cohort_masks", out)
+    again = shuffle_primary(crossed, masks)
+    pd.testing.assert_frame_equal(again, read_table("shuffle", out), check_exact=True)
+    own = crossed[crossed["pair_id"] == crossed["mask_pair_id"]]
+    maps = ["pair_id", "weights", "method", "layer", "baseline"]
+    scores = read_table("scores", out)
+    primary = scores[
+        (scores["region"] == PRIMARY_REGION)
+        & (scores["metric"] == "relevance_mass_accuracy")
+        & (scores["lesion"] == "all")
+    ]
+    both = own.merge(primary, on=maps, suffixes=("", "_scored"))
+    assert len(both) == len(own) > 0
+    np.testing.assert_allclose(both["mass"], both["value"], rtol=1e-6)
+    np.testing.assert_allclose(both["chance"], both["chance_scored"], rtol=1e-12)
 
 
 def test_nulls_name_scores_that_are_there(everywhere) -> None:
     out, table, _ = everywhere
     nulls = pd.read_csv(out / "nulls.csv", keep_default_na=False)
-    assert set(nulls["null"]) == {"placement", "random_weights"}
+    assert set(nulls["null"]) == {"placement", "random_weights", "shuffle"}
+    cohort = nulls["null"] == "shuffle"
+    assert cohort.sum() == len(read_table("shuffle", out))
+    assert (cohort == (nulls["pair_id"] == "")).all()
+    nulls = nulls[~cohort]
     keys = ["pair_id", "method", "weights", "layer", "baseline", "target", "region", "metric"]
     scores = table[table["lesion"] == "all"].set_index(keys)["value"]
     for row in nulls[nulls["status"] == "ok"].to_dict("records"):

@@ -11,9 +11,9 @@ import pytest
 
 from xrano.experiments.gathered_scores import GatheredScores, write_tables
 from xrano.experiments.scored_pair import PairScores
+from xrano.scoring.crossed_masks import CohortMasks
 from xrano.scoring.null_table import random_weights_rows
 from xrano.scoring.score_table import SCORE_COLUMNS
-from xrano.scoring.shuffle import CohortMasks
 from xrano.scoring.tables import read_table, table_of
 
 NOBODY = CohortMasks("", (), (), (), ())

@@ -12,6 +12,7 @@ from xrano.errors import ConfigError
 from xrano.metrics.null_calibration import shuffle_rejections
 from xrano.metrics.shuffle import (
     _runs,
+    reachable_masks,
     shuffle_assignments,
     shuffle_null,
     shuffle_statistics,
@@ -72,8 +73,8 @@ def test_patients_stay_within_a_run_of_neighbours_in_size():
 def test_runs_are_of_the_block_begin_anywhere_and_leave_nobody_alone():
     for n, block in itertools.product(range(4, 14), (2, 3, 4, 7)):
         starts = set()
-        for seed in range(40):
-            runs = _runs(np.random.default_rng(seed), n, block)
+        for first in range(block):
+            runs = _runs(first, n, block)
             assert [place for run in runs for place in range(n)[run]] == list(range(n))
             sizes_ = [run.stop - run.start for run in runs]
             assert min(sizes_) >= 2
@@ -83,7 +84,17 @@ def test_runs_are_of_the_block_begin_anywhere_and_leave_nobody_alone():
             starts.add(runs[0].stop)
         if n > 2 * block + 2:
             assert starts == {2 + (first - 2) % block for first in range(block)}
-    assert _runs(np.random.default_rng(0), 6, 6) == _runs(np.random.default_rng(0), 6, None)
+    assert _runs(0, 6, 6) == _runs(0, 6, None) == [slice(0, 6)]
+
+
+@pytest.mark.parametrize("block", [2, 3, 4, 11, None])
+def test_reachable_masks_are_those_that_permutations_hand_out(block):
+    found = reachable_masks(PATIENTS, sizes(), block=block)
+    handed = np.zeros_like(found)
+    for row in drawn(4000, block=block).masks:
+        handed[np.arange(len(PATIENTS)), row] = True
+    np.testing.assert_array_equal(found, handed)
+    assert not found.all()
 
 
 def test_the_ratio_says_how_well_sizes_match():
@@ -209,6 +220,12 @@ def test_one_permutation_and_blocks_of_two_are_enough():
     found = shuffle_assignments(list("abcdef"), [1.0] * 6, n_permutations=1, seed=0, block=2)
     assert found.masks.shape == (1, 6)
     assert sorted(found.masks[0]) == list(range(6))
+
+
+def test_what_has_no_reachable_masks_is_refused():
+    for ids, block, words in ((list("abcd"), 2, "5 patients"), (list("abcdef"), 1, "block of 2")):
+        with pytest.raises(ConfigError, match=words):
+            reachable_masks(ids, [1.0] * len(ids), block=block)
 
 
 def test_a_matrix_of_another_cohort_is_refused():

@@ -51,6 +51,7 @@ SCORES = [
 def null(p, **changes):
     return {
         **dict.fromkeys(TABLES["nulls"].columns, ""),
+        "pair_id": "A1_a_b",
         "method": "saliency",
         "region": "core/union",
         "lesion": "all",
@@ -99,16 +100,21 @@ def test_undefined_pairs_are_told_by_method_region_and_status():
 def test_nulls_are_summed_up_by_null_and_metric_of_the_primary_region():
     rows = [null(0.001), null(0.04), null(0.5), null(None, status="empty_mask")]
     rows += [null(0.01, region="core/prior"), null(0.01, lesion="1")]
+    rows += [{**one, "null": "surrogate"} for one in rows]
     rows += [null(None, null="random_weights", B=3)]
+    # The test of the whole cohort names no pair and is told elsewhere.
+    rows += [null(0.001, null="shuffle", pair_id="", metric="log2_lift")]
     found = report(nulls=rows)
-    placed, copies = found["nulls"]
-    assert (placed["null"], placed["n"], placed["n_undefined"]) == ("placement", 4, 1)
-    assert (placed["n_tested"], placed["n_rejected"]) == (3, 2)
-    # 0.04 among five is no discovery at 5 % once corrected: 0.04 · 5 / 4 = 0.05 is one.
-    assert placed["n_rejected_bh"] == 2
+    placed, surrogates, copies = found["nulls"]
+    for cell, name in ((placed, "placement"), (surrogates, "surrogate")):
+        assert (cell["null"], cell["n"], cell["n_undefined"]) == (name, 4, 1)
+        assert (cell["n_tested"], cell["n_rejected"]) == (3, 2)
+    assert (placed["n_adjusted"], placed["n_rejected_bh"]) == (0, 0)
+    # 0.04 among five is a discovery at 5 % once corrected: 0.04 · 5 / 4 = 0.05.
+    assert (surrogates["n_adjusted"], surrogates["n_rejected_bh"]) == (3, 2)
     assert (copies["null"], copies["n_tested"], copies["median_B"]) == ("random_weights", 0, 3)
     assert [(item["null"], item["tests"]) for item in found["multiplicity"]] == [
-        ("placement", 5),
+        ("surrogate", 5),
         ("random_weights", 0),
     ]
 

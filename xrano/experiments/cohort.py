@@ -40,14 +40,14 @@ from xrano.experiments.tuned_thresholds import TUNING_PAIRS, tuned_thresholds
 from xrano.explain import Explainer
 from xrano.maps import AttributionMap
 from xrano.progress import Progress, quiet
+from xrano.scoring.crossed_masks import CohortMasks
 from xrano.scoring.pair_masks import PairMasks, pair_masks
 from xrano.scoring.rows import default_rectification, score_map
-from xrano.scoring.shuffle import CohortMasks
 from xrano.scoring.tuned_dice import TunedThresholds
 from xrano.training.random_copies import random_copy
 from xrano.training.run import Run
 
-_FORMAT = 5
+_FORMAT = 6
 """Of the parts: files of another are made anew."""
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xrano.data.common_world import in_one_world
 from xrano.data.label_schemes import has_region, region_mask
 from xrano.data.store import Store, read_prepared
+from xrano.scoring.crossed_masks import CohortMasks
 from xrano.scoring.pair_masks import PairMasks
+from xrano.scoring.primary_source import most_measured
 from xrano.scoring.rows import PRIMARY_REGION
-from xrano.scoring.shuffle import CohortMasks
 from xrano.training.run import Run
 from xrano.types import Mask
 
@@ -23,12 +25,17 @@ def cohort_masks(store: Store, records: Iterable[Mapping[Any, Any]]) -> CohortMa
     """The primary masks of the pairs of the confirmatory test.
 
     Those are rated, without surgery between the scans, and have a measurable mask in the
-    segmentation that most of them have (of several, the first by name).
+    segmentation of the primary analysis (:func:`~xrano.scoring.primary_source.most_measured`).
 
     Args:
-        store: a store, whose sessions all lie on one grid in the common space.
+        store: a store.
         records: rows of the pairs table.
+
+    Returns:
+        No mask at all where there is none, or the patients of the store share no world.
     """
+    if not in_one_world(store):
+        return CohortMasks("", (), (), (), ())
     kept = [row for row in records if row["response"] and not row["spans_surgery"]]
     found: dict[str, list[tuple[Mapping[Any, Any], NDArray[np.intp]]]] = {}
     least = PairMasks(store.grid, np.ones(store.grid.shape, bool), {}).least_voxels
@@ -37,16 +44,16 @@ def cohort_masks(store: Store, records: Iterable[Mapping[Any, Any]]) -> CohortMa
             voxels = np.flatnonzero(mask)
             if voxels.size >= least:
                 found.setdefault(source, []).append((row, voxels))
-    if not found:
+    chosen = most_measured({name: len(of) for name, of in found.items()})
+    if chosen is None:
         return CohortMasks("", (), (), (), ())
-    source = max(sorted(found), key=lambda name: len(found[name]))
-    rows = [row for row, _ in found[source]]
+    rows = [row for row, _ in found[chosen]]
     return CohortMasks(
-        source,
+        chosen,
         pair_ids=tuple(str(row["pair_id"]) for row in rows),
         patient_ids=tuple(str(row["patient_id"]) for row in rows),
         responses=tuple(str(row["response"]) for row in rows),
-        voxels=tuple(voxels for _, voxels in found[source]),
+        voxels=tuple(voxels for _, voxels in found[chosen]),
     )
 
 
@@ -56,12 +63,14 @@ class TrainingMasks:
     Args:
         run: a run.
         fold: the fold.
-        source: whose segmentation.
+        source: whose segmentation; with none, or patients that share no world, there is no mean.
     """
 
     def __init__(self, run: Run, fold: int, source: str) -> None:
         self._store, self._source = run.store, source
-        self._pairs: list[dict[Any, Any]] = run.training_pairs(fold).to_dict("records")
+        self._pairs: list[dict[Any, Any]] = []
+        if source and in_one_world(run.store):
+            self._pairs = run.training_pairs(fold).to_dict("records")
         self._total, self._count = self._sum(self._pairs)
 
     def mean(self, patient_id: str) -> NDArray[np.float32] | None:

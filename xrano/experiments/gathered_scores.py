@@ -11,9 +11,10 @@ import pandas as pd
 
 from xrano.experiments.score_parts import pack_rows, unpack_rows
 from xrano.experiments.scored_pair import PairScores
-from xrano.scoring.null_table import random_weights_rows
+from xrano.scoring.crossed_masks import CohortMasks
+from xrano.scoring.null_table import random_weights_rows, shuffle_rows
 from xrano.scoring.report import REPORT_FILE
-from xrano.scoring.shuffle import CohortMasks, shuffle_primary
+from xrano.scoring.shuffle import shuffle_primary
 from xrano.scoring.tables import TABLES, table_of, write_table
 
 
@@ -65,10 +66,15 @@ def write_tables(scores: GatheredScores, cohort: CohortMasks, out: Path) -> pd.D
     if table["weights"].str.startswith("random").any():
         for _, of_pair in table.groupby("pair_id", sort=False):
             scores.extend("nulls", random_weights_rows(of_pair))
+    crossed, masks = scores.table("crossed"), cohort.table()
+    shuffle = shuffle_primary(crossed, masks)
+    scores.extend("nulls", shuffle_rows(shuffle, table))
+    whole = {"crossed": crossed, "cohort_masks": masks, "shuffle": shuffle}
     for name in vars(PairScores()):
-        if name in TABLES and name != "scores":
+        if name in TABLES and name not in ("scores", *whole):
             write_table(name, scores.table(name), out)
-    write_table("shuffle", shuffle_primary(scores.rows("crossed"), cohort), out)
+    for name, frame in whole.items():
+        write_table(name, frame, out)
     return table
 
 

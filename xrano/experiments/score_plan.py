@@ -27,7 +27,7 @@ from xrano.experiments.shards import Shard, of_shard
 from xrano.experiments.tuned_thresholds import TUNING_PAIRS
 from xrano.maps import AttributionMap
 from xrano.progress import minutes
-from xrano.scoring.shuffle import CohortMasks
+from xrano.scoring.crossed_masks import CohortMasks
 from xrano.scoring.tables import table_of
 from xrano.training.random_copies import ESTIMATION_PAIRS
 from xrano.training.run import Run

@@ -17,6 +17,7 @@ from xrano.experiments.pair_references import MapsNoted, mask_rows, on_cells, re
 from xrano.maps import AttributionMap
 from xrano.metrics.catalogue import METRICS
 from xrano.scoring.accounting_table import PairParts, accounting_rows, pair_parts
+from xrano.scoring.crossed_masks import CohortMasks, crossed_row
 from xrano.scoring.lesion_table import lesion_rows
 from xrano.scoring.null_table import placement_rows
 from xrano.scoring.pair_masks import Cell, PairMasks
@@ -31,7 +32,6 @@ from xrano.scoring.rows import (
     see_map,
 )
 from xrano.scoring.shares import share_rows
-from xrano.scoring.shuffle import CohortMasks, crossed_row
 from xrano.scoring.surrogate_null import surrogate_rows
 from xrano.scoring.tuned_dice import TunedThresholds, tuned_dice_rows
 
@@ -94,7 +94,7 @@ class Beside:
 class PairScores:
     """Rows by the table that they go to: JSON values, undefined numbers ``None``.
 
-    ``crossed`` goes to no table: it is each map against every patient's mask, for the shuffle.
+    A row of ``crossed`` is a map, with a list over the masks that it was scored against.
     """
 
     scores: list[dict[str, Any]] = field(default_factory=list)
@@ -160,6 +160,7 @@ def score_maps(
     Arguments and errors as :func:`score_pair`.
     """
     found = PairScores()
+    others = beside.cohort.seen_from(pair.pair_id, masks.domain)
     for item in maps:
         rectification = default_rectification(item)
         seen = see_map(item, masks, rectification=rectification, reduction=how.reduction)
@@ -175,10 +176,10 @@ def score_maps(
             of_map = PairScores(score_seen(seen, masks), shares=shares)
         if not weights.startswith("random"):
             of_map.add(_nulls_of(seen, masks, how))
-            crossed = crossed_row(seen, beside.cohort)
-            of_map.crossed += [crossed] if crossed is not None else []
             if beside.thresholds is not None and weights != "none":
                 of_map.scores += tuned_dice_rows(seen, masks, beside.thresholds)
+        crossed = crossed_row(seen, others)
+        of_map.crossed += [crossed] if crossed is not None else []
         if not on_cells(item) and not item.grid.matches(pair.grid):
             of_map.scores = [{**row, "resampled": True} for row in of_map.scores]
         if parts is not None:

@@ -87,20 +87,9 @@ def shuffle_assignments(
         >>> drawn.masks.shape, bool((drawn.masks[:, 0] != 1).all())
         ((3, 6), True)
     """
-    logs = _log_sizes(patient_ids, sizes)
-    patients, patient_of = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
-    if n_permutations < 1 or (block is not None and block < 2):
-        raise ConfigError(
-            f"needed are 1 permutation and a block of 2 patients or more, got {n_permutations} "
-            f"and {block}"
-        )
-    if patients.size < LEAST_PATIENTS:
-        raise ConfigError(
-            f"the shuffle null needs {LEAST_PATIENTS} patients with a mask, got {patients.size}"
-        )
-    median = np.array([np.median(logs[patient_of == p]) for p in range(patients.size)])
-    order = np.argsort(median, kind="stable")
-    nearest = _nearest_masks(logs, patient_of, patients.size)
+    if n_permutations < 1:
+        raise ConfigError(f"needed is 1 permutation or more, got {n_permutations}")
+    logs, patient_of, order, nearest = _in_order(patient_ids, sizes, block)
     rng = np.random.default_rng(seed)
     masks = np.empty((n_permutations, logs.size), dtype=np.intp)
     for row in masks:
@@ -108,6 +97,29 @@ def shuffle_assignments(
         row[:] = nearest[np.arange(logs.size), sent_to[patient_of]]
     ratio = float(np.exp(np.median(np.abs(logs[masks] - logs))))
     return Assignments(tuple(str(patient) for patient in patient_ids), masks, ratio)
+
+
+def reachable_masks(
+    patient_ids: Sequence[str], sizes: ArrayLike, *, block: int | None = BLOCK
+) -> NDArray[np.bool_]:
+    """(map, mask) whether some permutation of :func:`shuffle_assignments` hands it that mask.
+
+    A map sees its own mask and one of every patient near enough in size: no score against another
+    mask is needed. Arguments and errors as there.
+
+    Example:
+        >>> reachable_masks(list("abcde"), [1, 2, 3, 4, 5], block=2).astype(int)[0].tolist()
+        [1, 1, 1, 0, 0]
+    """
+    logs, patient_of, order, nearest = _in_order(patient_ids, sizes, block)
+    meet = np.zeros((order.size, order.size), dtype=bool)
+    for first in range(min(block or order.size, order.size)):
+        for run in _runs(first, order.size, block):
+            meet[np.ix_(order[run], order[run])] = True
+    found = np.zeros((logs.size, logs.size), dtype=bool)
+    maps, patients = np.nonzero(meet[patient_of])
+    found[maps, nearest[maps, patients]] = True
+    return found
 
 
 def shuffle_statistics(
@@ -184,6 +196,23 @@ def _rows(matrix: NDArray[np.floating[Any]], assignments: Assignments) -> NDArra
     return rows
 
 
+def _in_order(
+    patient_ids: Sequence[str], sizes: ArrayLike, block: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """(map,) logarithm of size and number of patient; patients by size; :func:`_nearest_masks`."""
+    logs = _log_sizes(patient_ids, sizes)
+    patients, patient_of = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
+    if block is not None and block < 2:
+        raise ConfigError(f"needed is a block of 2 patients or more, got {block}")
+    if patients.size < LEAST_PATIENTS:
+        raise ConfigError(
+            f"the shuffle null needs {LEAST_PATIENTS} patients with a mask, got {patients.size}"
+        )
+    median = np.array([np.median(logs[patient_of == p]) for p in range(patients.size)])
+    order = np.argsort(median, kind="stable")
+    return logs, patient_of, order, _nearest_masks(logs, patient_of, patients.size)
+
+
 def _log_sizes(patient_ids: Sequence[str], sizes: ArrayLike) -> NDArray[np.float64]:
     found = np.asarray(sizes, dtype=np.float64)
     if found.shape != (len(patient_ids),):
@@ -217,16 +246,16 @@ def _exchanged(
 ) -> NDArray[np.intp]:
     """(patient,) whose masks each patient gets, within runs of neighbours in the order."""
     sent_to = np.empty(order.size, dtype=np.intp)
-    for run in _runs(rng, order.size, block):
+    first = 0 if block is None or block >= order.size else int(rng.integers(block))
+    for run in _runs(first, order.size, block):
         sent_to[order[run]] = rng.permutation(order[run])
     return sent_to
 
 
-def _runs(rng: np.random.Generator, n: int, block: int | None) -> list[slice]:
-    """Runs of ``block`` that begin at a drawn place; no run is a single patient."""
+def _runs(first: int, n: int, block: int | None) -> list[slice]:
+    """Runs of ``block`` of which one begins at a place; no run is a single patient."""
     if block is None or block >= n:
         return [slice(0, n)]
-    first = int(rng.integers(block))
     # Ends too short to exchange anything join their neighbour.
     inner = [edge for edge in range(first, n, block) if 2 <= edge <= n - 2]
     return [slice(a, b) for a, b in itertools.pairwise([0, *inner, n])]

@@ -7,11 +7,13 @@
 * ``surrogate``, on request: the same score of maps with the values and the smoothness of the map
   that know nothing of the tumour's place (:mod:`xrano.scoring.surrogate_null`).
 
-The confirmatory null, other patients' masks, is one of the cohort: :mod:`xrano.scoring.shuffle`.
+* ``shuffle``, the confirmatory one: the cohort's lift in other patients' masks, a row a response
+  and method, which therefore names no pair (:mod:`xrano.scoring.shuffle`).
 
 ``p_bh`` adjusts p after Benjamini and Hochberg over all rows of one null of the table, pairs,
 methods and metrics alike: the rows at or below 0.05 hold at most 5 % false ones on average. Rows
-whose null gives no p have none.
+whose null gives no p have none, nor have those of ``placement``, whose p is descriptive, and of
+``shuffle``, whose p is corrected by the largest z (``shuffle.csv``).
 """
 
 from __future__ import annotations
@@ -23,13 +25,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xrano.metrics.catalogue import MASK_METRICS
+from xrano.metrics.catalogue import MASK_METRICS, OverlapStatus
 from xrano.metrics.multiplicity import benjamini_hochberg
 from xrano.metrics.nulls import NullResult, against_null
 from xrano.metrics.placement import PlacedMap, placement_null
-from xrano.scoring.pair_masks import Cell, PairMasks
+from xrano.scoring.cell_bootstrap import LOG2_LIFT
+from xrano.scoring.pair_masks import ALL_LESIONS, Cell, PairMasks
+from xrano.scoring.pair_values import COPIES, REFERENCE, TRAINED
 from xrano.scoring.row_frames import Rows, frame_of
-from xrano.scoring.rows import SeenMap, primary_cell
+from xrano.scoring.rows import PRIMARY_REGION, SeenMap, primary_cell
+from xrano.scoring.summary import primary_rows
 from xrano.threads import usable_threads
 
 SCORE_KEYS = (
@@ -45,6 +50,12 @@ NULL_COLUMNS = (
 )
 """Columns of the table of nulls, in order. ``B`` is the number of null values; numbers are NaN
 where they do not exist, with the reason in ``status``."""
+
+UNADJUSTED = ("placement", "shuffle")
+"""Nulls without ``p_bh``."""
+
+NULL_COPIED = ("null", "B", "mean", "sd", "z", "percentile", "p")
+"""What a row takes from ``shuffle.csv`` as it is."""
 
 NULL_NUMBERS = ("observed", "mean", "sd", "z", "percentile", "p", "p_bh")
 """Columns of floats."""
@@ -108,6 +119,39 @@ def random_weights_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def shuffle_rows(shuffle: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """The test against other patients' masks as rows of this table; ``observed`` is a lift in bits.
+
+    Args:
+        shuffle: ``shuffle.csv``.
+        scores: the score table of the same maps, which names them in full.
+    """
+    if shuffle.empty:
+        return []
+    primary = primary_rows(scores, str(shuffle["segmentation_source"].iloc[0]))
+    named = primary.drop_duplicates("label").set_index("label")
+    weights = {TRAINED: "", COPIES: "random", REFERENCE: "none"}
+    rows = []
+    for row in shuffle[shuffle["method"].isin(named.index)].to_dict("records"):
+        words = named.loc[row["method"]]
+        rows.append(
+            {
+                **dict.fromkeys(SCORE_KEYS, ""),
+                **{key: words[key] for key in ("run", "method", "layer", "baseline")},
+                **{key: words[key] for key in ("reduction", "rectification")},
+                **{key: row[key] for key in ("response", "segmentation_source", *NULL_COPIED)},
+                "weights": weights[row["kind"]] or words["weights"],
+                "target_choice": "" if row["kind"] == REFERENCE else "predicted",
+                "region": PRIMARY_REGION,
+                "lesion": ALL_LESIONS,
+                "metric": LOG2_LIFT,
+                "observed": row["lift"],
+                "status": str(OverlapStatus.OK),
+            }
+        )
+    return rows
+
+
 def null_row(keys: Mapping[str, Any], null: NullResult) -> dict[str, Any]:
     """One row of the table."""
     return {
@@ -131,7 +175,7 @@ def null_table(rows: Rows) -> pd.DataFrame:
     table = table.astype({name: float for name in NULL_NUMBERS if name in given})
     adjusted = np.full(len(table), np.nan)
     p = table["p"].to_numpy(dtype=np.float64)
-    for null in table["null"].unique():
+    for null in sorted(set(table["null"]) - {*UNADJUSTED}):
         of_null = (table["null"] == null).to_numpy()
         adjusted[of_null] = benjamini_hochberg(p[of_null])
     table.insert(given.index("p") + 1, "p_bh", adjusted)

@@ -32,6 +32,7 @@ from typing import Any
 import pandas as pd
 
 from xrano.metrics.catalogue import OverlapStatus
+from xrano.scoring.null_table import UNADJUSTED
 from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.summary import PRIMARY_METRIC, UNRATED
 from xrano.scoring.tables import TABLES
@@ -164,7 +165,9 @@ def _thresholds(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _nulls(nulls: pd.DataFrame) -> list[dict[str, Any]]:
-    primary = nulls[(nulls["region"] == PRIMARY_REGION) & (nulls["lesion"] == "all")]
+    # Rows of the whole cohort, the shuffle test's, name no pair and have a table of their own.
+    of_pair = (nulls["lesion"] == "all") & (nulls["pair_id"] != "")
+    primary = nulls[(nulls["region"] == PRIMARY_REGION) & of_pair]
     cells = []
     keys = ["null", *_METHOD, "segmentation_source", "metric"]
     for key, group in primary.groupby(keys, sort=False):
@@ -177,6 +180,7 @@ def _nulls(nulls: pd.DataFrame) -> list[dict[str, Any]]:
                 **{f"median_{name}": group[name].median() for name in ("B", "z", "percentile")},
                 "n_tested": int(tested.sum()),
                 "n_rejected": int((group["p"] <= LEVEL).sum()),
+                "n_adjusted": int(group["p_bh"].notna().sum()),
                 "n_rejected_bh": int((group["p_bh"] <= LEVEL).sum()),
             }
         )
@@ -207,12 +211,13 @@ def _multiplicity(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
             {
                 "table": "shuffle",
                 "column": "p_adjusted",
-                "by": "largest z over all methods and responses (family-wise)",
+                "by": "largest z over all methods and responses of a kind (family-wise)",
                 "tests": int(tested),
             }
         )
     if "nulls" in tables:
-        for null, group in tables["nulls"].groupby("null", sort=False):
+        corrected = tables["nulls"][~tables["nulls"]["null"].isin(UNADJUSTED)]
+        for null, group in corrected.groupby("null", sort=False):
             found.append(
                 {
                     "table": "nulls",

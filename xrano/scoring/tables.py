@@ -20,6 +20,7 @@ from xrano.scoring.accounting_summary import ACCOUNTING_SUMMARY_COLUMNS
 from xrano.scoring.accounting_table import ACCOUNTING_COLUMNS
 from xrano.scoring.cell_table import CELL_COLUMNS, CELL_COUNTS, CELL_FLAGS, CELL_NUMBERS
 from xrano.scoring.claims import CLAIM_COLUMNS, CLAIM_COUNTS, CLAIM_NUMBERS
+from xrano.scoring.crossed_masks import COHORT_COLUMNS, CROSSED_COLUMNS, crossed_table
 from xrano.scoring.lesion_table import LESION_COLUMNS
 from xrano.scoring.null_table import NULL_COLUMNS, NULL_NUMBERS, null_table
 from xrano.scoring.row_frames import Rows, frame_of
@@ -98,6 +99,15 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             flags=("descriptive",),
             in_report=True,
         ),
+        "crossed": Table(
+            CROSSED_COLUMNS,
+            "map and mask of a patient: what the shuffle test permutes",
+            numbers=("mass", "chance"),
+            parquet=True,
+        ),
+        "cohort_masks": Table(
+            COHORT_COLUMNS, "pair whose mask is exchanged in the shuffle test", counts=("voxels",)
+        ),
         "shuffle": Table(
             SHUFFLE_COLUMNS,
             "response and method against other patients' masks",
@@ -157,6 +167,8 @@ def table_of(name: str, rows: Rows) -> pd.DataFrame:
     known = _known(name)
     if name == "nulls":
         return null_table(rows)
+    if name == "crossed":
+        return crossed_table(rows)
     frame = score_table(rows) if name == "scores" else frame_of(rows, known.columns)
     return frame.astype(dict.fromkeys(known.numbers, "float64"))
 

@@ -13,8 +13,10 @@ from xrano.experiments.report.number_words import (
     starred,
 )
 from xrano.report.tables import Section, Table, plain_table
+from xrano.scoring.pair_values import COPIES, COPIES_SUFFIX, TRAINED
 from xrano.scoring.report import LEVEL
 from xrano.scoring.rows import PRIMARY_REGION
+from xrano.scoring.summary import ALL
 from xrano.viz.names import method_name
 from xrano.viz.overlap_figure import is_reference
 
@@ -38,10 +40,13 @@ def controls_section(scored: Scored) -> Section:
 def _shuffle(shuffle: pd.DataFrame) -> Table | None:
     if shuffle.empty:
         return None
+    # What no training has made stands beside the networks over all responses alone.
+    shown = shuffle[(shuffle["kind"] == TRAINED) | (shuffle["response"] == ALL)]
+    shown = shown.sort_values("kind", key=lambda kind: kind != TRAINED, kind="stable")
     rows = [
         [
             starred(str(row["response"]), descriptive=bool(row["descriptive"])),
-            method_name(str(row["method"])),
+            method_name(str(row["method"])) + COPIES_SUFFIX * (row["kind"] == COPIES),
             bits(row["lift"]),
             bits(row["mean"]),
             show_number(row["z"]),
@@ -50,15 +55,16 @@ def _shuffle(shuffle: pd.DataFrame) -> Table | None:
             str(row["n_patients"]),
             str(row["n_pairs"]),
         ]
-        for row in shuffle.to_dict("records")
+        for row in shown.to_dict("records")
     ]
     heads = ("response", "method", "lift", "on others' tumours", "z", "p", "p corrected")
     largest = int(shuffle["B"].max())
     notes = [
         f"{largest:,} permutations of masks among patients of similar tumour size; p is corrected "
-        "for all methods and responses by the largest z."
+        "for all methods and responses by the largest z, apart for what no training has made. "
+        "A map without a network that passes says that passing needs none."
     ]
-    notes += [STAR_NOTE] if shuffle["descriptive"].any() else []
+    notes += [STAR_NOTE] if shown["descriptive"].any() else []
     return plain_table(
         "shuffle",
         "The confirmatory test: lift on the own tumour against lift on other patients' tumours",
@@ -78,7 +84,7 @@ def _nulls(scored: Scored) -> Table | None:
         label = ":".join(part for part in (cell["method"], cell["baseline"]) if part)
         if is_reference(label):
             continue
-        tested = cell["n_tested"]
+        tested, adjusted = cell["n_tested"], cell["n_adjusted"]
         rows.append(
             [
                 NULL_WORDS.get(cell["null"], cell["null"]),
@@ -87,7 +93,7 @@ def _nulls(scored: Scored) -> Table | None:
                 str(cell["n"]),
                 show_number(cell["median_percentile"], digits=1),
                 f"{cell['n_rejected']} of {tested}" if tested else "–",
-                f"{cell['n_rejected_bh']} of {tested}" if tested else "–",
+                f"{cell['n_rejected_bh']} of {adjusted}" if adjusted else "–",
                 str(cell["n_undefined"]),
             ]
         )
@@ -102,7 +108,8 @@ def _nulls(scored: Scored) -> Table | None:
         rows,
         notes=(
             "The percentile is of the map's own score among the null's; 50 is no better than "
-            "the null. Corrected after Benjamini and Hochberg over all rows of a null.",
+            "the null. Corrected after Benjamini and Hochberg over all rows of a null; the p of "
+            "moved outlines is descriptive and is not.",
         ),
         folded=f"Pair by pair: {len(rows)} rows of nulls",
     )

@@ -136,7 +136,10 @@ def scoring_facts(gathered: Gathered) -> ScoringFacts | None:
         return None
     settings: dict[str, Any] = dict(scored.facts.get("settings") or {})
     summary, shuffle = scored.table("summary"), scored.table("shuffle")
-    nulls = [str(name) for name in dict.fromkeys(scored.table("nulls")["null"])]
+    # The test of the whole cohort is told for itself.
+    nulls = [
+        str(name) for name in dict.fromkeys(scored.table("nulls")["null"]) if name in NULL_WORDS
+    ]
     return ScoringFacts(
         methods=tuple(
             MethodUse(
@@ -151,7 +154,7 @@ def scoring_facts(gathered: Gathered) -> ScoringFacts | None:
         source=scored.source,
         permutations=int(shuffle["B"].max()) if len(shuffle) else 0,
         n_resamples=int(summary["n_resamples"].max()) if len(summary) else 2000,
-        nulls=tuple(NULL_WORDS.get(name, name) for name in nulls),
+        nulls=tuple(NULL_WORDS[name] for name in nulls),
     )
 
 

@@ -20,6 +20,7 @@ from xrano.experiments.report.number_words import (
     times,
 )
 from xrano.scoring.claims import CLAIMS
+from xrano.scoring.pair_values import TRAINED
 from xrano.scoring.summary import ALL, DESCRIPTIVE_BELOW
 from xrano.viz.names import method_name
 from xrano.viz.overlap_figure import is_reference
@@ -182,8 +183,8 @@ def _rivals(overall: pd.DataFrame) -> str:
 
 def _other_patients(shuffle: pd.DataFrame) -> str:
     """What the confirmatory test says over all responses."""
-    own = shuffle[(shuffle["response"] == ALL) & shuffle["p_adjusted"].notna()]
-    own = own[[not is_reference(str(name)) for name in own["method"]]]
+    own = shuffle[(shuffle["response"] == ALL) & (shuffle["kind"] == TRAINED)]
+    own = own[own["p_adjusted"].notna()]
     if own.empty:
         return ""
     fit = own[own["p_adjusted"] <= 0.05]
