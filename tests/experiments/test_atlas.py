@@ -321,6 +321,15 @@ def test_the_template_is_the_background_where_the_store_was_brought_to_it(tiny_r
     )
 
 
+def test_patients_that_share_no_world_are_not_averaged(tiny_run, folder):
+    store = replace(tiny_run.store, settings={**tiny_run.store.settings, "template": "none"})
+    apart = store.sessions.assign(space="native")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store), "sessions", apart)
+        with pytest.raises(ConfigError, match="a place means another one in each patient"):
+            class_atlas(replace(tiny_run, store=store), folder)
+
+
 def test_memory_does_not_grow_with_pairs_or_patients():
     def peak(patients: int, pairs: int) -> int:
         means = PatientMeans()

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from xrano.data.common_world import in_one_world
 from xrano.data.label_schemes import has_region, region_mask
 from xrano.data.store import PreparedSession, read_prepared
-from xrano.errors import ManifestError, VolumeError
+from xrano.errors import ConfigError, ManifestError, VolumeError
 from xrano.experiments.atlas_background import in_units_of_brain, template_on, template_wanted
 from xrano.experiments.atlas_maps import OTHER_TARGET, ChosenMaps, choose_maps, why_left_out
 from xrano.experiments.pair_references import on_cells
@@ -67,9 +68,16 @@ def class_atlas(
     Raises:
         ManifestError: if there is no map to average, or two are of one pair and method.
         UnknownNameError: for an unknown target, background, or method without maps.
-        ConfigError: if the template is asked for and the store does not lie in its space.
+        ConfigError: if the patients share no world, or the template is asked for and the store
+            does not lie in its space.
         CheckpointError: if a session of the store cannot be read.
     """
+    if not in_one_world(run.store):
+        raise ConfigError(
+            f"maps of several patients cannot be averaged: {run.store.root} was registered without "
+            "a template, so that a place means another one in each patient; prepare it with a "
+            "template, or look at one patient at a time (xrano explain)"
+        )
     template = template_wanted(background, run.store)
     chosen = choose_maps(run, maps, methods, target)
     sums = _Sums(run, chosen, target)
