@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from xrano.errors import VolumeError
+from xrano.geometry import Grid
+from xrano.metrics.places import MaskPlace
 from xrano.metrics.ranked import RankedMap, rank_map
 
 VALUES = np.array([3.0, 1.0, 1.0, 0.0, 2.0, 1.0])
@@ -96,3 +98,15 @@ def test_numbers_are_as_precise_as_they_came(dtype, kept):
     assert ranked.values.dtype == kept
     assert ranked.values.tolist() == list(range(6))
     assert rank_map(volume * 0, everywhere).total == 0.0
+
+
+def test_distances_of_peaks_are_those_of_its_place_and_none_without():
+    grid = Grid((6, 1, 1), np.diag([2.0, 1.0, 1.0, 1.0]))
+    everywhere = np.ones(grid.shape, dtype=bool)
+    mask = np.zeros_like(everywhere)
+    mask[4] = True
+    ranked = rank_map(np.array([5.0, 0, 0, 5.0, 0, 5.0]).reshape(grid.shape), everywhere)
+    seen = ranked.within(np.array([4]), MaskPlace(mask, everywhere, grid))
+    assert seen.peak_distances.tolist() == [8.0, 2.0, 2.0]
+    with pytest.raises(VolumeError, match="MaskPlace"):
+        _ = ranked.within(np.array([4])).peak_distances

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xrano.errors import ConfigError
 from xrano.metrics.places import ROUNDING_MM, MaskPlace
@@ -77,8 +78,12 @@ def top_dice_chance(seen: RankedMask, fraction: float = TOP_FRACTION) -> float:
 
 
 def _hit(seen: RankedMask, tolerance_mm: float) -> float:
-    distances = place_of(seen).distances(seen.ranked.peaks)
-    return float((distances <= tolerance_mm + ROUNDING_MM).mean())
+    return float((_peak_distances(seen) <= tolerance_mm + ROUNDING_MM).mean())
+
+
+def _peak_distances(seen: RankedMask) -> NDArray[np.float64]:
+    place_of(seen)
+    return seen.peak_distances
 
 
 def hit_5mm(seen: RankedMask) -> float:
@@ -103,7 +108,7 @@ def hit_chance_10mm(seen: RankedMask) -> float:
 
 def peak_distance(seen: RankedMask) -> float:
     """Millimetres from the peak to the mask, the mean over equal maxima."""
-    return float(place_of(seen).distances(seen.ranked.peaks).mean())
+    return float(_peak_distances(seen).mean())
 
 
 def peak_distance_chance(seen: RankedMask) -> float:

@@ -52,6 +52,7 @@ class MaskPlace:
     domain: Mask
     grid: Grid
     _dilated: dict[float, Mask] = field(default_factory=dict, init=False, repr=False)
+    _within: dict[float, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_mask(self.mask, self.grid.shape, name="mask")
@@ -96,7 +97,10 @@ class MaskPlace:
 
     def share_within(self, tolerance_mm: float) -> float:
         """The share of the brain that lies within a distance of the mask."""
-        return float((self.dilated(tolerance_mm) & self.domain).sum() / self._of_domain.size)
+        if tolerance_mm not in self._within:
+            near = int((self.dilated(tolerance_mm) & self.domain).sum())
+            self._within[tolerance_mm] = near / self._of_domain.size
+        return self._within[tolerance_mm]
 
     def dilated(self, tolerance_mm: float) -> Mask:
         """(i, j, k) voxels, in the brain or not, within a distance of the mask."""

@@ -156,6 +156,15 @@ class RankedMask:
             upto=np.asarray(np.searchsorted(ascending, values, side="right")),
         )
 
+    @cached_property
+    def peak_distances(self) -> NDArray[np.float64]:
+        """Millimetres from each of the map's peaks to the mask; of a mask with its place."""
+        if self.place is None:
+            raise VolumeError(
+                "a mask without its place has no distances: take it with its MaskPlace"
+            )
+        return self.place.distances(self.ranked.peaks)
+
     def share_of_top(self, count: int) -> float:
         """The share of the map's ``count`` strongest voxels (1 to n) that lies in the mask.
 
