@@ -185,7 +185,7 @@ def test_a_reference_map_has_a_lift_and_no_gain():
     line = next(
         t for t in format_primary(analysed(rows).reset_index()).splitlines() if "change" in t
     )
-    assert line.split()[5] == "-"
+    assert line.split()[5:7] == ["-", "-"]  # neither a gain nor copies
 
 
 def test_responses_in_order_then_unrated_then_all_rated():
@@ -321,6 +321,6 @@ def test_the_text_has_a_line_for_every_cell():
         for name in ("lift", "gain"):
             ends = (record[f"{name}_low"], record[f"{name}_high"])
             assert f"{record[name]:+.2f} [{ends[0]:+.2f}, {ends[1]:+.2f}]" in line
-        counts = [str(record[n]) for n in ("n_patients", "n_pairs", "n_undefined")]
-        assert line.split()[-3:] == counts
+        counts = [str(record[n]) for n in ("n_copies", "n_patients", "n_pairs", "n_undefined")]
+        assert line.split()[-4:] == counts
     assert max(map(len, text.splitlines())) <= 110

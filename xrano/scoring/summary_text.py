@@ -16,6 +16,7 @@ _HEADER = (
     "method",
     "log2 lift [95 %]",
     "gain over random weights [95 %]",
+    "copies",
     "patients",
     "pairs",
     "undefined",
@@ -24,6 +25,8 @@ _HEADER = (
 
 def format_primary(frame: pd.DataFrame) -> str:
     """A table of response and method with lift, gain, intervals and counts.
+
+    ``copies`` is the number of random-weight networks behind a gain.
 
     Args:
         frame: what :func:`~xrano.scoring.summary.primary_analysis` returned.
@@ -79,7 +82,8 @@ def _line(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
         for name in ("lift", "gain")
     )
     counts = (str(row[name]) for name in ("n_patients", "n_pairs", "n_undefined"))
-    return (response, str(row["method"]), lift, gain, *counts)
+    copies = str(row["n_copies"]) if row["n_copies"] else "-"
+    return (response, str(row["method"]), lift, gain, copies, *counts)
 
 
 def _estimate(value: float, low: float, high: float) -> str:
