@@ -9,9 +9,10 @@
 2. The placement null of one map at 1 mm (182×218×182, the brain of MNI152). Needed: at most 2 s,
    and every score of every translation that of moving the mask by hand to 1e-5, on a small volume.
 3. Everything that is scored of one pair at 1 mm for 4 classes × 3 methods: all metrics, regions,
-   single lesions, the placement null of every region, where the relevance goes. Needed: under 60 s
-   on 2 cores. One phantom patient, cropped to the brain as a store is; maps as three methods give
-   them (8 channels, 8 channels, the cells of a deep layer), made beforehand and not timed.
+   single lesions, what each mask scores on the cells of a coarse map, the placement null of every
+   region, where the relevance goes. Needed: under 60 s on 2 cores. One phantom patient, cropped to
+   the brain as a store is; maps as three methods give them (8 channels, 8 channels, the cells of a
+   deep layer), made beforehand and not timed.
 """
 
 from __future__ import annotations

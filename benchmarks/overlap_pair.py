@@ -120,7 +120,8 @@ class PhantomPair:
             if method == "gradcam":
                 cells = Grid((5, 6, 5), self.grid.affine @ np.diag([32.0, 32, 32, 1]))
                 data = smooth_map(cells.shape, sigma=0.5, seed=seed)[None]
-                yield AttributionMap(data, cells, ("all",), {**facts, "layer": "features"})
+                known = {"layer": "features", "feature_grid": {"shape": list(cells.shape)}}
+                yield AttributionMap(data, cells, ("all",), {**facts, **known})
                 continue
             sigma = 1.0 if method == "saliency" else 0.5
             one = smooth_map(self.grid.shape, sigma=sigma, seed=seed)

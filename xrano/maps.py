@@ -110,6 +110,14 @@ class AttributionMap:
         """Whether the map speaks for cells of a feature grid rather than for voxels."""
         return self.channels == (MERGED_CHANNEL,) and bool(self.meta.get("layer"))
 
+    @property
+    def on_cells(self) -> bool:
+        """Whether it is a coarse map that still lies on the cells of its layer."""
+        cells = self.meta.get("feature_grid")
+        shape = cells.get("shape") if isinstance(cells, Mapping) else None
+        there = shape == list(self.grid.shape)
+        return self.coarse and there and not self.meta.get(RESAMPLED)
+
     def reduced(
         self,
         rectification: str = Rectification.ABSOLUTE,

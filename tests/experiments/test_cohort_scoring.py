@@ -79,20 +79,20 @@ def test_a_copy_s_rows_are_those_of_its_own_map(scored, small_run: Run):
     explainer = Explainer(random_copy(small_run, 1, 1), ["saliency"])
     relevance = np.abs(explainer.explain(pair, target).maps[0].data.astype(np.float64)).sum(axis=0)
     prior, current, scheme = pair.segmentations["deepbratumia"]
-    mask = region_mask(prior, scheme, "core") | region_mask(current, scheme, "core")
-    mask &= pair.brain
-    row = table[
-        (table["pair_id"] == pair_id)
-        & (table["weights"] == "random-1")
-        & (table["method"] == "saliency")
-        & (table["region"] == "core/union")
-        & (table["metric"] == "relevance_mass_accuracy")
-    ]
-    assert len(row) == 1
-    assert row["status"].item() == "ok"
-    expected = relevance[mask].sum() / relevance[pair.brain].sum()
-    assert row["value"].item() == pytest.approx(expected, rel=1e-4)
-    assert row["chance"].item() == pytest.approx(mask.sum() / pair.brain.sum())
+    before, after = (region_mask(labels, scheme, "core") for labels in (prior, current))
+    for region, mask in (("core/union", before | after), ("core/prior", before)):
+        row = table[
+            (table["pair_id"] == pair_id)
+            & (table["weights"] == "random-1")
+            & (table["method"] == "saliency")
+            & (table["region"] == region)
+            & (table["metric"] == "relevance_mass_accuracy")
+        ]
+        assert len(row) == 1
+        assert row["status"].item() == "ok"
+        expected = relevance[mask & pair.brain].sum() / relevance[pair.brain].sum()
+        assert row["value"].item() == pytest.approx(expected, rel=1e-4)
+        assert row["chance"].item() == pytest.approx((mask & pair.brain).sum() / pair.brain.sum())
 
 
 def test_the_reference_map_is_the_change_of_the_scans(scored, small_run: Run):

@@ -12,6 +12,7 @@ from xrano.geometry import Grid
 from xrano.metrics.overlap import relevance_mass_accuracy
 from xrano.metrics.resolution import (
     RESOLUTION_METRICS,
+    CellView,
     mask_to_cells,
     mass_ceiling,
     resolution_reference,
@@ -88,6 +89,17 @@ def test_a_lesion_lies_in_the_cell_that_the_strides_say():
     np.testing.assert_allclose(shares, expected, atol=1e-12)
     scores = resolution_reference(mask, np.ones_like(mask), cells, grid)
     assert scores["pointing_game"].value == 1.0
+
+
+@pytest.mark.parametrize("cells", [CELLS, INNER, BEYOND, FINE, GRID])
+def test_a_view_equals_averaging_and_carrying_back_over_the_whole_grid(cells):
+    _, domain = random_masks()
+    view = CellView(domain, cells, GRID)
+    nothing = np.zeros(SHAPE, dtype=bool)
+    for mask in (*(random_masks(seed)[0] for seed in range(4)), domain, nothing):
+        shares = mask_to_cells(mask & domain, cells, GRID).astype(np.float32)
+        expected = resample(shares, cells, GRID, outside="edge")
+        np.testing.assert_allclose(view.seen(mask), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_at_full_resolution_the_mask_scores_one():

@@ -51,6 +51,7 @@ def row(patient, pair, value, chance=0.1, **changes):
         "metric": "relevance_mass_accuracy",
         "value": value,
         "chance": chance,
+        "reference": math.nan,
         "status": status,
         "spans_surgery": False,
         **changes,

@@ -12,6 +12,7 @@ from made_scores import META
 from xrano.channels import ChannelLayout
 from xrano.geometry import Grid
 from xrano.maps import AttributionMap
+from xrano.metrics.catalogue import MASK_METRICS
 from xrano.metrics.overlap import relevance_mass_accuracy
 from xrano.scoring import reference_maps
 from xrano.scoring.lesion_table import LESION_COLUMNS, lesion_rows
@@ -22,7 +23,7 @@ from xrano.scoring.null_table import (
     random_weights_rows,
 )
 from xrano.scoring.pair_masks import pair_masks
-from xrano.scoring.rows import all_lesions, score_seen, see_map
+from xrano.scoring.rows import all_lesions, reference_cell, score_seen, see_map
 from xrano.scoring.score_table import score_table
 from xrano.scoring.shares import one_visit_note, share_rows
 
@@ -261,7 +262,13 @@ def test_the_mask_through_cells_that_are_its_voxels_is_perfect():
         np.ones((1, *GRID.shape), np.float32), GRID, ("all",), {**META, "layer": "features"}
     )
     table = score_table(reference_maps.resolution_rows(cam, masks, reduction="sum"))
-    assert set(table["region"]) == {"core/union", "whole/union"}
+    told = {f"{cell[1]}/{cell[2]}" for cell in filter(reference_cell, masks.cells)}
+    assert {"core/union", "core/prior", "whole/union"} <= set(table["region"]) <= told
     assert set(table["method"]) == {"mask"}
     assert set(table["rectification"]) == {"positive"}
-    np.testing.assert_allclose(table["value"], 1, rtol=1e-6)
+    pd.testing.assert_series_equal(table["value"], table["reference"], check_names=False)
+    values = {name: set(of["value"].round(6)) for name, of in table.groupby("metric")}
+    assert values.keys() == MASK_METRICS.keys()
+    for name in ("relevance_mass_accuracy", "relevance_rank_accuracy", "pointing_game", "auroc"):
+        assert values[name] == {1.0}
+    assert values["peak_distance_mm"] == values["centre_distance_mm"] == {0.0}

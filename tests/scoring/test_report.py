@@ -28,6 +28,7 @@ def row(pair, value=0.2, **changes):
         "metric": "relevance_mass_accuracy",
         "value": value,
         "chance": 0.1,
+        "reference": math.nan,
         "status": status,
         "spans_surgery": False,
         **changes,

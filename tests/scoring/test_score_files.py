@@ -36,6 +36,7 @@ def row(pair: str = "P_a_b", **changes: object) -> dict[str, object]:
         "metric": "auroc",
         "value": 0.25,
         "chance": 0.5,
+        "reference": math.nan,
         "status": "ok",
         "spans_surgery": False,
         **changes,
@@ -51,9 +52,20 @@ def test_a_table_of_the_schema_before_rating_sources_is_refused_by_its_number(tm
     old.to_csv(path, index=False)
     with pytest.raises(ManifestError) as refused:
         read_scores(path)
-    for words in (str(path), "schema 2", "lacks the columns rating_source", "has colour beyond",
+    for words in (str(path), "schema 3", "lacks the columns rating_source", "has colour beyond",
                   "it is of schema 1", "xrano score RUN"):  # fmt: skip
         assert words in str(refused.value)
+
+
+def test_a_table_without_references_is_read_with_none(tmp_path: Path):
+    table = score_table([row(), row("P_b_c", reference=0.5)])
+    table.drop(columns="reference").to_csv(tmp_path / "scores.csv", index=False)
+    read = read_table("scores", tmp_path)
+    assert tuple(read.columns) == SCORE_COLUMNS
+    assert read["reference"].isna().all()
+    assert read["value"].tolist() == table["value"].tolist()
+    write_scores(table, tmp_path / "scores.csv")
+    np.testing.assert_array_equal(read_table("scores", tmp_path)["reference"], [math.nan, 0.5])
 
 
 def test_a_table_of_no_schema_is_not_given_one(tmp_path: Path):

@@ -22,7 +22,6 @@ from xrano.data.store import PreparedSession, read_prepared
 from xrano.errors import ConfigError, ManifestError, VolumeError
 from xrano.experiments.atlas_background import in_units_of_brain, template_on, template_wanted
 from xrano.experiments.atlas_maps import OTHER_TARGET, ChosenMaps, choose_maps, why_left_out
-from xrano.experiments.pair_references import on_cells
 from xrano.experiments.patient_means import PatientMeans
 from xrano.experiments.told_region import told_region
 from xrano.geometry import Grid
@@ -214,4 +213,4 @@ class _Sums:
 def _placed(attribution: AttributionMap, grid: Grid) -> bool:
     """Whether a map lies where the store does, or xrano itself has put it where it lies."""
     carried = bool(attribution.meta.get(RESAMPLED))
-    return carried or attribution.grid.matches(grid) or on_cells(attribution)
+    return carried or attribution.grid.matches(grid) or attribution.on_cells

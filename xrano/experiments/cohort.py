@@ -47,7 +47,7 @@ from xrano.scoring.tuned_dice import TunedThresholds
 from xrano.training.random_copies import random_copy
 from xrano.training.run import Run
 
-_FORMAT = 6
+_FORMAT = 7
 """Of the parts: files of another are made anew."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xrano.attribution.baselines import BASELINES, make_baseline
 from xrano.channels import Timepoint
 from xrano.data.pair_volumes import PairVolumes
-from xrano.maps import RESAMPLED, AttributionMap
+from xrano.maps import AttributionMap
 from xrano.scoring.pair_masks import PairMasks
 from xrano.scoring.reference_maps import (
     centre_map,
@@ -73,19 +73,11 @@ def mask_rows(
     """What the masks themselves score at the resolution of each layer among the maps."""
     layers: dict[str, AttributionMap] = {}
     for item in maps:
-        if on_cells(item):
+        if item.on_cells:
             layers.setdefault(str(item.meta["layer"]), item)
     return [
         row for cam in layers.values() for row in resolution_rows(cam, masks, reduction=reduction)
     ]
-
-
-def on_cells(attribution: AttributionMap) -> bool:
-    """Whether a map is a coarse one that still lies on the cells of its layer."""
-    cells = attribution.meta.get("feature_grid")
-    shape = cells.get("shape") if isinstance(cells, Mapping) else None
-    there = shape == list(attribution.grid.shape)
-    return attribution.coarse and there and not attribution.meta.get(RESAMPLED)
 
 
 @dataclass
@@ -108,6 +100,6 @@ class MapsNoted:
             self.meta = self.meta or item.meta
             if not str(item.meta.get("weights") or "").startswith("random"):
                 self.baselines[str(item.meta.get("baseline") or "")] = None
-                if on_cells(item):
+                if item.on_cells:
                     self.cams.append(item)
             yield item

@@ -16,7 +16,6 @@ from xrano.experiments.cohort import masks_of
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
 from xrano.experiments.explained_units import require_whole_units
 from xrano.experiments.gathered_scores import GatheredScores, write_tables
-from xrano.experiments.pair_references import on_cells
 from xrano.experiments.scored_pair import (
     Beside,
     MapScoring,
@@ -156,4 +155,4 @@ def _loaded(paths: Iterable[Path], grid: Grid, *, resample: bool) -> Iterator[At
 def _placed(attribution: AttributionMap, grid: Grid) -> bool:
     """Whether a map lies where the masks do, or xrano itself has put it where it lies."""
     carried = bool(attribution.meta.get(RESAMPLED))
-    return carried or attribution.grid.matches(grid) or on_cells(attribution)
+    return carried or attribution.grid.matches(grid) or attribution.on_cells

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from xrano.data.pair_volumes import PairVolumes
 from xrano.data.tissue_priors import TissuePriors
 from xrano.errors import ConfigError, UnknownNameError
-from xrano.experiments.pair_references import MapsNoted, mask_rows, on_cells, reference_maps
+from xrano.experiments.pair_references import MapsNoted, mask_rows, reference_maps
 from xrano.maps import AttributionMap
-from xrano.metrics.catalogue import METRICS
 from xrano.scoring.accounting_table import PairParts, accounting_rows, pair_parts
 from xrano.scoring.crossed_masks import CohortMasks, crossed_row
 from xrano.scoring.lesion_table import lesion_rows
@@ -155,8 +154,9 @@ def score_maps(
     """Score the maps of one pair by their default rectification.
 
     Maps of the network itself and ``change`` are scored against everything. Random-weight copies
-    and the other reference maps only against what they are compared in: the union of both scans'
-    core and whole tumour. All are accounted for in the parts of the pair, if these are given.
+    and the other reference maps by every metric too, but only against what they are compared in:
+    the core in every scope, the whole tumour in both scans. All are accounted for in the parts of
+    the pair, if these are given.
     Arguments and errors as :func:`score_pair`.
     """
     found = PairScores()
@@ -165,22 +165,21 @@ def score_maps(
         rectification = default_rectification(item)
         seen = see_map(item, masks, rectification=rectification, reduction=how.reduction)
         weights = seen.facts["weights"]
-        if weights.startswith("random"):
-            of_map = PairScores(score_seen(seen, masks, metrics=METRICS, chosen=reference_cell))
-        elif weights == "none" and seen.facts["method"] != CHANGE:
+        copy = weights.startswith("random")
+        if copy or (weights == "none" and seen.facts["method"] != CHANGE):
             of_map = PairScores(score_seen(seen, masks, chosen=reference_cell))
         else:
             # A map that was saved on a scan of its own is carried back to the brain's grid.
             here = item if item.grid.matches(pair.grid) else item.resample_to(pair.grid)
             shares = share_rows(here, pair.brain, pair.layout, stem=beside.stem)
             of_map = PairScores(score_seen(seen, masks), shares=shares)
-        if not weights.startswith("random"):
+        if not copy:
             of_map.add(_nulls_of(seen, masks, how))
             if beside.thresholds is not None and weights != "none":
                 of_map.scores += tuned_dice_rows(seen, masks, beside.thresholds)
         crossed = crossed_row(seen, others)
         of_map.crossed += [crossed] if crossed is not None else []
-        if not on_cells(item) and not item.grid.matches(pair.grid):
+        if not item.on_cells and not item.grid.matches(pair.grid):
             of_map.scores = [{**row, "resampled": True} for row in of_map.scores]
         if parts is not None:
             of_map.accounting = accounting_rows(seen, parts)

@@ -17,14 +17,15 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from xrano.errors import GridMismatchError, VolumeError
-from xrano.geometry import Grid
+from xrano.geometry import Grid, bounding_box
 from xrano.metrics.catalogue import OverlapScore
 from xrano.metrics.overlap import score_overlap
 from xrano.metrics.ranked import check_mask
 from xrano.resampling import index_map, resample
-from xrano.types import Mask
+from xrano.types import Mask, Volume
 
 RESOLUTION_METRICS = ("relevance_mass_accuracy", "relevance_rank_accuracy", "pointing_game")
 
@@ -54,12 +55,53 @@ def resolution_reference(
         >>> scores["relevance_mass_accuracy"].value  # one cell sees the whole volume alike
         0.25
     """
-    _check(mask, domain, grid)
-    # In float32, as maps are: there equal shares stay tied, whose interpolation in float64 would
-    # differ in the last digit and decide the pointing game by rounding.
-    shares = mask_to_cells(mask & domain, cam_grid, grid).astype(np.float32)
-    seen = resample(shares, cam_grid, grid, outside="edge")
-    return score_overlap(seen, mask, domain=domain, metrics=RESOLUTION_METRICS)
+    view = CellView(domain, cam_grid, grid)
+    return score_overlap(view.seen(mask), mask, domain=domain, metrics=RESOLUTION_METRICS)
+
+
+class CellView:
+    """Masks of one brain as they look through the cells of a coarse grid.
+
+    What all masks share, the cell of each voxel, is found once.
+
+    Args:
+        domain: (i, j, k) boolean on ``grid``: the brain.
+        cam_grid: the coarse grid, in the same world.
+        grid: the grid of masks and domain.
+
+    Raises:
+        GridMismatchError: if the domain does not have the grid's shape.
+        VolumeError: if it is not boolean, or empty.
+    """
+
+    def __init__(self, domain: Mask, cam_grid: Grid, grid: Grid) -> None:
+        _check_domain(domain, grid)
+        self._domain, self._cam_grid, self._grid = domain, cam_grid, grid
+        self._cell_of = _nearest_cells(cam_grid, grid)
+        self._voxels = np.bincount(self._cell_of.ravel(), minlength=int(np.prod(cam_grid.shape)))
+
+    def seen(self, mask: Mask) -> Volume:
+        """(i, j, k) a mask averaged to the cells and carried back, the way a map is.
+
+        Raises:
+            GridMismatchError: if the mask does not have the grid's shape.
+            VolumeError: if it is not boolean.
+        """
+        _check_mask(mask, self._grid)
+        shares = _shares(mask & self._domain, self._cell_of, self._voxels)
+        # In float32, as maps are: there equal shares stay tied, whose interpolation in float64
+        # would differ in the last digit and decide the pointing game by rounding.
+        cells = shares.astype(np.float32).reshape(self._cam_grid.shape)
+        found = np.zeros(self._grid.shape, dtype=np.float32)
+        # A voxel takes from cells that are at most one beyond its nearest.
+        near = ndimage.maximum_filter(cells, size=3, mode="nearest").ravel() > 0
+        reached = near[self._cell_of]
+        if reached.any():
+            start, shape = bounding_box(reached)
+            box = tuple(slice(a, a + b) for a, b in zip(start, shape, strict=True))
+            part = self._grid.crop(start, shape)
+            found[box] = resample(cells, self._cam_grid, part, outside="edge")
+        return found
 
 
 def mask_to_cells(mask: Mask, cam_grid: Grid, grid: Grid) -> NDArray[np.float64]:
@@ -76,16 +118,9 @@ def mask_to_cells(mask: Mask, cam_grid: Grid, grid: Grid) -> NDArray[np.float64]
     Returns:
         Shares of the shape of ``cam_grid``; 0 for a cell without voxels.
     """
-    place = np.zeros(grid.shape, dtype=np.intp)
-    for coordinate, size in zip(_coordinates(cam_grid, grid), cam_grid.shape, strict=True):
-        # Halves go up, and rounding errors of the affine do not decide where.
-        cell = np.floor(coordinate + (0.5 + 1e-9)).astype(np.intp)
-        place = place * size + np.clip(cell, 0, size - 1)
-    n_cells = int(np.prod(cam_grid.shape))
-    voxels = np.bincount(place.ravel(), minlength=n_cells)
-    inside = np.bincount(place[mask], minlength=n_cells)
-    shares: NDArray[np.float64] = inside / np.maximum(voxels, 1)
-    return shares.reshape(cam_grid.shape)
+    place = _nearest_cells(cam_grid, grid)
+    voxels = np.bincount(place.ravel(), minlength=int(np.prod(cam_grid.shape)))
+    return _shares(mask, place, voxels).reshape(cam_grid.shape)
 
 
 def mass_ceiling(mask: Mask, domain: Mask, cam_grid: Grid, grid: Grid) -> float:
@@ -125,12 +160,39 @@ def mass_ceiling(mask: Mask, domain: Mask, cam_grid: Grid, grid: Grid) -> float:
 
 
 def _check(mask: Mask, domain: Mask, grid: Grid) -> None:
-    for volume, name in ((mask, "mask"), (domain, "scoring domain")):
-        if volume.shape != grid.shape:
-            raise GridMismatchError(f"the {name} has shape {volume.shape}, its grid {grid.shape}")
-        check_mask(volume, grid.shape, name=name)
+    _check_mask(mask, grid)
+    _check_domain(domain, grid)
+
+
+def _check_mask(mask: Mask, grid: Grid, name: str = "mask") -> None:
+    if mask.shape != grid.shape:
+        raise GridMismatchError(f"the {name} has shape {mask.shape}, its grid {grid.shape}")
+    check_mask(mask, grid.shape, name=name)
+
+
+def _check_domain(domain: Mask, grid: Grid) -> None:
+    _check_mask(domain, grid, "scoring domain")
     if not domain.any():
         raise VolumeError("the scoring domain (brain) is empty: nothing can be scored")
+
+
+def _nearest_cells(cam_grid: Grid, grid: Grid) -> NDArray[np.int32]:
+    """(i, j, k) the flat index of the cell that each voxel belongs to."""
+    place = np.zeros(grid.shape, dtype=np.int32)
+    for coordinate, size in zip(_coordinates(cam_grid, grid), cam_grid.shape, strict=True):
+        # Halves go up, and rounding errors of the affine do not decide where.
+        cell = np.floor(coordinate + (0.5 + 1e-9)).astype(np.int32)
+        place = place * size + np.clip(cell, 0, size - 1)
+    return place
+
+
+def _shares(
+    mask: Mask, cell_of: NDArray[np.int32], voxels: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """(cell,) the share of each cell's voxels that lie in a mask."""
+    inside = np.bincount(cell_of[mask], minlength=voxels.size)
+    shares: NDArray[np.float64] = inside / np.maximum(voxels, 1)
+    return shares
 
 
 def _coordinates(cam_grid: Grid, grid: Grid) -> list[NDArray[np.float64]]:

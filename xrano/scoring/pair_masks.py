@@ -16,10 +16,11 @@ from xrano.data.label_schemes import REGIONS, SCORED_REGIONS, WHOLE, has_region,
 from xrano.data.regions import LESION_SCOPES, SCOPES, lesion_region, pair_region
 from xrano.errors import UnknownNameError
 from xrano.geometry import Grid
-from xrano.metrics.catalogue import OverlapStatus
+from xrano.metrics.catalogue import MASK_METRICS, METRICS, OverlapScore, OverlapStatus, score_ranked
 from xrano.metrics.lesions import MatchedLesions, match_lesions
 from xrano.metrics.places import MaskPlace
-from xrano.metrics.ranked import check_mask, mask_positions
+from xrano.metrics.ranked import check_mask, mask_positions, rank_map
+from xrano.metrics.resolution import CellView
 from xrano.metrics.translations import BrainBox, Placements
 from xrano.types import Labels, Mask
 
@@ -79,6 +80,10 @@ class PairMasks:
     lesions: Mapping[tuple[str, str], MatchedLesions] = field(default_factory=dict)
     _places: dict[Cell, MaskPlace] = field(default_factory=dict, init=False, repr=False)
     _placements: dict[Cell, Placements] = field(default_factory=dict, init=False, repr=False)
+    _views: dict[bytes, CellView] = field(default_factory=dict, init=False, repr=False)
+    _at_cells: dict[tuple[bytes, Cell, bool], dict[str, OverlapScore]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         check_mask(self.domain, self.grid.shape, name=f"brain mask {self.pair_id}".strip())
@@ -133,6 +138,25 @@ class PairMasks:
         if cell not in self._placements:
             self._placements[cell] = Placements(self.cells[cell], self.brain_box, self.grid)
         return self._placements[cell]
+
+    def at_cells(self, cell: Cell, cells: Grid) -> Mapping[str, OverlapScore]:
+        """What a mask itself scores when it is seen through the cells of a coarse grid.
+
+        Every metric of the mask, those in mm only of all lesions together; nothing if the mask is
+        not measurable. Found once for all maps on these cells.
+        """
+        positions, single = self.positions[cell], cell[3] != ALL_LESIONS
+        if positions.size < max(self.least_voxels, 1):
+            return {}
+        grid_key = np.array([*cells.shape, *cells.affine.ravel()]).tobytes()
+        key = (grid_key, self.same_as[cell], single)
+        if key not in self._at_cells:
+            if grid_key not in self._views:
+                self._views[grid_key] = CellView(self.domain, cells, self.grid)
+            ranked = rank_map(self._views[grid_key].seen(self.cells[cell]), self.domain)
+            seen = ranked.within(positions, None if single else self.place(cell))
+            self._at_cells[key] = score_ranked(seen, metrics=METRICS if single else MASK_METRICS)
+        return self._at_cells[key]
 
 
 def pair_masks(

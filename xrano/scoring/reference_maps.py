@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from xrano.errors import GridMismatchError
 from xrano.geometry import Grid
 from xrano.maps import MERGED_CHANNEL, AttributionMap, Rectification
-from xrano.metrics.resolution import resolution_reference
 from xrano.scoring.pair_masks import PairMasks
 from xrano.scoring.rows import map_facts, reference_cell, score_row
 from xrano.types import Mask, Volume
@@ -148,8 +147,8 @@ def resolution_rows(
 ) -> list[dict[str, Any]]:
     """What each mask itself scores when seen through the cells of a class activation map.
 
-    Rows of method ``mask`` with the map's layer, of the cells that references are scored on; a
-    ceiling for mass and pointing, a reference for rank.
+    Rows of method ``mask`` with the map's layer, of the cells that references are scored on: the
+    ``reference`` of the map's own rows as a map of its own.
     """
     facts = {
         **map_facts(_reference(cam.data[0], cam.grid, cam.meta, "mask"), case),
@@ -158,10 +157,9 @@ def resolution_rows(
         "rectification": str(Rectification.POSITIVE),
     }
     rows = []
-    for cell, mask in case.cells.items():
-        if reference_cell(cell) and case.positions[cell].size >= max(case.least_voxels, 1):
-            found = resolution_reference(mask, case.domain, cam.grid, case.grid)
-            rows += [score_row(facts, cell, name, score) for name, score in found.items()]
+    for cell in filter(reference_cell, case.cells):
+        found = case.at_cells(cell, cam.grid)
+        rows += [score_row(facts, cell, name, score, score) for name, score in found.items()]
     return rows
 
 

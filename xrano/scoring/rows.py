@@ -55,10 +55,13 @@ class SeenMap:
     Attributes:
         facts: what all its rows share, by column.
         ranked: its relevance in the brain.
+        cells: the coarse grid whose cells it speaks for; ``None`` if they are not known, and of a
+            voxel-wise map, which its resolution keeps from nothing.
     """
 
     facts: Mapping[str, Any]
     ranked: RankedMap
+    cells: Grid | None = None
 
 
 def score_map(
@@ -116,7 +119,8 @@ def see_map(
     facts = map_facts(attribution, case, run, fold)
     facts.update(reduction=str(reduction), rectification=str(rectification))
     relevance = relevance_on(attribution, case.grid, rectification, reduction)
-    return SeenMap(facts, rank_map(relevance, case.domain))
+    cells = attribution.grid if attribution.on_cells else None
+    return SeenMap(facts, rank_map(relevance, case.domain), cells)
 
 
 def score_seen(
@@ -148,7 +152,11 @@ def score_seen(
                 metrics=wanted,
                 least_voxels=case.least_voxels,
             )
-        rows += [score_row(seen.facts, cell, name, score) for name, score in known[key].items()]
+        reached = {} if seen.cells is None else case.at_cells(cell, seen.cells)
+        rows += [
+            score_row(seen.facts, cell, name, score, reached.get(name))
+            for name, score in known[key].items()
+        ]
     for mask_key, why in case.absent.items():
         cell = (*mask_key, ALL_LESIONS)
         if chosen(cell):
@@ -166,9 +174,10 @@ def primary_cell(cell: Cell) -> bool:
 def reference_cell(cell: Cell) -> bool:
     """Whether copies and reference maps are scored against a cell.
 
-    The primary one, and the whole tumour, which every scheme has, both of prior and current.
+    The core in every scope, those that CR is scored against (prior, vanished) among them, and of
+    both scans the whole tumour, which every scheme has.
     """
-    return all_lesions(cell) and cell[1] in ("core", WHOLE) and cell[2] == "union"
+    return all_lesions(cell) and (cell[1] == "core" or cell[1:3] == (WHOLE, "union"))
 
 
 def all_lesions(cell: Cell) -> bool:
@@ -233,9 +242,21 @@ def map_facts(
 
 
 def score_row(
-    facts: Mapping[str, Any], cell: Cell, metric: str, score: OverlapScore
+    facts: Mapping[str, Any],
+    cell: Cell,
+    metric: str,
+    score: OverlapScore,
+    reference: OverlapScore | None = None,
 ) -> dict[str, Any]:
-    """One row of a score table."""
+    """One row of a score table.
+
+    Args:
+        facts: of the map.
+        cell: the mask.
+        metric: its name.
+        score: of the map.
+        reference: of the mask itself, seen through the cells of the map, if it has such.
+    """
     source, region, scope, lesion = cell
     row = {
         **facts,
@@ -245,6 +266,7 @@ def score_row(
         "metric": metric,
         "value": score.value,
         "chance": score.chance,
+        "reference": math.nan if reference is None else reference.value,
         "status": str(score.status),
     }
     return {column: row[column] for column in SCORE_COLUMNS}

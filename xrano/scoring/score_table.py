@@ -34,6 +34,7 @@ SCORE_COLUMNS = (
     "metric",
     "value",
     "chance",
+    "reference",
     "status",
     "spans_surgery",
 )
@@ -42,17 +43,25 @@ random-weight copies, or ``none`` for a map that no network made; ``region`` is 
 ``core/union``, and empty (as is ``segmentation_source``) for metrics of the map alone, such as
 ``entropy`` or ``outside_brain_mass``, which is taken before anything is masked; ``lesion`` is
 ``all`` lesions together, or the number of one in ``lesions.csv``. ``value`` and ``chance`` are
-NaN where undefined, with the reason in ``status``; missing words are empty, never NaN."""
+NaN where undefined, with the reason in ``status``; missing words are empty, never NaN.
+``reference`` is what the mask itself scores when it is seen at the map's own resolution, through
+the cells of a class activation map: what the value is held against, and a ceiling only for the
+metrics that :mod:`xrano.metrics.resolution` names. It is NaN for maps whose resolution keeps them
+from nothing (voxel-wise ones) or is not known (carried over from another grid), for masks below
+what is measurable and for metrics of the map alone."""
+
+LATER_COLUMNS = ("reference",)
+"""Columns that tables of the schema before lack; there they are read as undefined."""
 
 ASKED_COLUMNS = ("threshold", "resampled")
 """Columns that a table has only if something of it was asked for, after the others:
 ``threshold``, the share of a map's maximum behind a ``dice_tuned`` (NaN in other rows);
 ``resampled``, whether the map was carried from another grid to that of the masks."""
 
-SCORE_SCHEMA = 2
+SCORE_SCHEMA = 3
 """Raised when a column comes, goes, or changes its meaning."""
 
-_OLDER_SCHEMAS = {1: frozenset(SCORE_COLUMNS) - {"rating_source"}}
+_OLDER_SCHEMAS = {1: frozenset(SCORE_COLUMNS) - {*LATER_COLUMNS, "rating_source"}}
 
 _IDENTITY = (
     *("run", "weights", "pair_id", "method", "baseline", "layer", "target", "target_choice"),
@@ -71,7 +80,7 @@ def score_table(rows: Rows) -> pd.DataFrame:
         table["threshold"] = table["threshold"].astype(float)
     if "resampled" in asked:
         table["resampled"] = table["resampled"].eq(True)
-    return table
+    return table.astype({"reference": float})
 
 
 def write_scores(table: pd.DataFrame, path: Path) -> None:
@@ -88,17 +97,21 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
 def read_scores(path: Path) -> pd.DataFrame:
     """Read a score table: words as strings, numbers as floats, undefined numbers as NaN.
 
+    :data:`LATER_COLUMNS` that it lacks are there, undefined.
+
     Raises:
         ManifestError: if the file is missing, lacks a column (of an older schema, say), or holds
             a score twice.
     """
     table = read_frame(
         path,
-        numbers=("value", "chance", "threshold"),
+        numbers=("value", "chance", "reference", "threshold"),
         flags=("spans_surgery", "resampled"),
     )
     check_scores(table, str(path))
     check_once(table, str(path))
+    for column in (name for name in LATER_COLUMNS if name not in table):
+        table.insert(SCORE_COLUMNS.index(column), column, np.nan)
     return table
 
 
@@ -110,7 +123,7 @@ def check_scores(table: pd.DataFrame, name: str) -> None:
             that it has, and what to do.
     """
     found = {str(column) for column in table.columns}
-    missing = [column for column in SCORE_COLUMNS if column not in found]
+    missing = [name for name in SCORE_COLUMNS if name not in found and name not in LATER_COLUMNS]
     if not missing:
         return
     known = {*SCORE_COLUMNS, *ASKED_COLUMNS}

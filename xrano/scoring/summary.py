@@ -11,6 +11,8 @@ Named before any result was seen; everything else that a score table can tell is
 * **gain** = lift − lift of the same method on random-weight copies of the network. The copies are
   averaged within the pair before any logarithm, for the same reason, and the gain is taken over
   the pairs in which both are defined, so that their chance is the same and cancels;
+* **of_reference** = mean mass accuracy / mean of what the masks themselves score when they are seen
+  through the cells of a class activation map: how much of what its resolution allows it reaches;
 * intervals: percentiles over patients drawn within strata (:mod:`xrano.metrics.bootstrap`). All
   methods and both sides of a gain see the same draws;
 * a class with fewer than ten patients is descriptive, and so is a gain of fewer than ten.
@@ -58,7 +60,7 @@ SUMMARY_COLUMNS = (
     *("response", "method", "lift", "lift_low", "lift_high", "gain", "gain_low", "gain_high"),
     *("n_patients", "n_pairs", "n_undefined", "descriptive"),
     *("mean_value", "mean_chance", "random_lift", "n_copies", "n_gain_pairs"),
-    *("n_gain_patients", "gain_descriptive", "n_resamples"),
+    *("n_gain_patients", "gain_descriptive", "n_resamples", "mean_reference", "of_reference"),
 )
 
 
@@ -84,7 +86,9 @@ def primary_analysis(
         limits; ``n_patients`` and ``n_pairs`` with a value; ``n_undefined`` pairs without;
         ``descriptive``; ``mean_value`` and ``mean_chance`` over patients; ``random_lift`` of the
         copies; ``n_copies``; ``n_gain_pairs`` and ``n_gain_patients`` behind the gain, and
-        ``gain_descriptive``; ``n_resamples`` that had a lift. No rows if no pair qualifies.
+        ``gain_descriptive``; ``n_resamples`` that had a lift; ``mean_reference`` over patients and
+        ``of_reference``, over the pairs that have one (class activation maps). No rows if no pair
+        qualifies.
 
     Raises:
         ManifestError: if a column is missing, or a map of a pair was scored twice (several runs
@@ -115,8 +119,9 @@ def primary_pairs(rows: pd.DataFrame, source: str | None = None) -> pd.DataFrame
     """The values that the primary analysis rests on: one row a method and pair.
 
     Columns ``label`` (of the method), ``pair_id``, ``patient_id``, ``response`` (``unrated`` if
-    there is none), ``value`` (NaN where undefined), ``chance``, ``copy_value`` (mean over
-    random-weight copies), ``n_copies``. Arguments and errors as :func:`primary_analysis`.
+    there is none), ``value`` (NaN where undefined), ``chance``, ``reference`` (NaN where there is
+    none), ``copy_value`` (mean over random-weight copies), ``n_copies``. Arguments and errors as
+    :func:`primary_analysis`.
     """
     return _pair_table(primary_rows(rows, source))
 
@@ -152,6 +157,8 @@ def primary_rows(rows: pd.DataFrame, source: str | None = None) -> pd.DataFrame:
     chosen["copy"] = chosen["weights"].str.startswith("random")
     chosen["label"] = method_labels(chosen)
     chosen["value"] = chosen["value"].where(chosen["status"] == OverlapStatus.OK)
+    # Tables of an earlier xrano have none.
+    chosen["reference"] = chosen["reference"].astype(float) if "reference" in chosen else math.nan
     chosen["response"] = chosen["response"].replace("", UNRATED)
     _check_once(chosen)
     return chosen
@@ -186,7 +193,8 @@ def _pair_table(chosen: pd.DataFrame) -> pd.DataFrame:
     copies = chosen[chosen["copy"]]
     of_pair = copies.groupby(keys)["value"].mean().rename("copy_value")
     of_method = copies.groupby("label")["weights"].nunique().rename("n_copies")
-    pairs = chosen.loc[~chosen["copy"], [*keys, "patient_id", "response", "value", "chance"]]
+    numbers = ["value", "chance", "reference"]
+    pairs = chosen.loc[~chosen["copy"], [*keys, "patient_id", "response", *numbers]]
     pairs = pairs.join(of_pair, on=keys).join(of_method, on="label")
     return pairs.fillna({"n_copies": 0})
 
@@ -231,7 +239,17 @@ def _cell(pairs: pd.DataFrame, patients: list[str], weights: NDArray[np.float64]
         "n_gain_patients": paired["patient_id"].nunique(),
         "gain_descriptive": 0 < paired["patient_id"].nunique() < DESCRIPTIVE_BELOW,
         "n_resamples": lift_interval.n_defined,
+        **_of_reference(defined),
     }
+
+
+def _of_reference(defined: pd.DataFrame) -> dict[str, float]:
+    """Mean reference, and what the mean value is of it, where there is one."""
+    held = defined[defined["reference"].notna()]
+    mean = held.groupby("patient_id")[["value", "reference"]].mean().mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.float64(mean["value"]) / np.float64(mean["reference"])
+    return {"mean_reference": float(mean["reference"]), "of_reference": float(share)}
 
 
 def _over_patients(means: pd.DataFrame, patients: list[str]) -> NDArray[np.float64]:

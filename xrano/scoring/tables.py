@@ -60,7 +60,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
         "scores": Table(
             SCORE_COLUMNS,
             "map, mask and metric",
-            numbers=("value", "chance"),
+            numbers=("value", "chance", "reference"),
             flags=("spans_surgery",),
             parquet=True,
         ),
@@ -121,7 +121,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             "response and method: the primary analysis",
             numbers=(
                 *("lift", "lift_low", "lift_high", "gain", "gain_low", "gain_high"),
-                *("mean_value", "mean_chance", "random_lift"),
+                *("mean_value", "mean_chance", "random_lift", "mean_reference", "of_reference"),
             ),
             counts=(
                 *("n_patients", "n_pairs", "n_undefined", "n_copies", "n_gain_pairs"),
