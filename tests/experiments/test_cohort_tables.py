@@ -16,6 +16,7 @@ from xrano.experiments.cohort import CohortSettings, score_cohort
 from xrano.experiments.cohort_masks import TrainingMasks, cohort_masks
 from xrano.experiments.scored_run import write_settings
 from xrano.experiments.summary_files import write_summary, written_notes
+from xrano.metrics.catalogue import MAP_METRICS, MASK_METRICS
 from xrano.scoring.primary_source import primary_source
 from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.score_table import SCORE_COLUMNS
@@ -151,6 +152,59 @@ def test_nulls_name_scores_that_are_there(everywhere) -> None:
     placed = nulls[nulls["null"] == "placement"]
     assert set(placed["region"]) == {PRIMARY_REGION}
     assert not placed["weights"].str.startswith("random").any()
+
+
+def test_copies_and_maps_without_a_network_are_scored_wherever_cr_is(everywhere) -> None:
+    _, table, _ = everywhere
+    scopes = ("prior", "current", "union", "grown", "shrunk", "vanished", "new")
+    cells = {(f"core/{scope}", name) for scope in scopes for name in MASK_METRICS}
+    cells |= {("whole/union", name) for name in MASK_METRICS}
+    cells |= {("", name) for name in MAP_METRICS}
+    for method, weights in (
+        ("saliency", "random-0"),
+        ("gradcam", "random-0"),
+        ("edges", "none"),
+        ("training_mask", "none"),
+    ):
+        own = table[(table["method"] == method) & (table["weights"] == weights)]
+        assert own["pair_id"].nunique() == table["pair_id"].nunique()
+        assert set(own["lesion"]) == {"all"}
+        for _, of_pair in own.groupby("pair_id"):
+            assert set(zip(of_pair["region"], of_pair["metric"], strict=True)) == cells
+
+
+def test_values_on_cells_stand_beside_the_mask_s_own_and_others_do_not(everywhere) -> None:
+    _, table, _ = everywhere
+    keys = ["pair_id", "region", "metric"]
+    masks = table[table["method"] == "mask"].set_index(keys)
+    assert masks["value"].notna().all()
+    assert set(masks.index.get_level_values("metric")) == set(MASK_METRICS)
+    for weights in ("trained", "random-0"):
+        cam = table[(table["method"] == "gradcam") & (table["weights"] == weights)]
+        cam = cam[cam["lesion"] == "all"].set_index(keys)
+        there = cam.loc[masks.index]
+        np.testing.assert_array_equal(there["reference"], masks["value"])
+        np.testing.assert_array_equal(there["reference"], masks["reference"])
+    others = table[~table["method"].isin(["gradcam", "mask"])]
+    assert others["reference"].isna().all()
+
+
+def test_the_regions_of_cr_have_a_gain_and_maps_to_beat(everywhere) -> None:
+    out, table, _ = everywhere
+    found = read_table("paired_methods", out)
+    found = found[found["metric"] == "relevance_mass_accuracy"]
+    against = {
+        region: set(of["against"]) for region, of in found[found["n_pairs"] > 0].groupby("region")
+    }
+    for region in ("core/prior", "core/vanished", "core/grown", "core/union"):
+        told = table[(table["region"] == region) & table["value"].notna()]
+        assert len(told)
+        assert {"saliency (random weights)", "change", "enhancement"} <= against[region], region
+    summary = read_table("summary", out)
+    held = summary[summary["mean_reference"].notna()]
+    assert set(held["method"]) == {"gradcam", "mask"}
+    own = summary[summary["method"] == "mask"]
+    np.testing.assert_allclose(own["of_reference"], 1)
 
 
 def test_single_lesions_have_rows_and_a_line_of_their_own(everywhere) -> None:

@@ -34,6 +34,7 @@ def row(patient, pair, response, method, value, **more):
         "metric": "relevance_mass_accuracy",
         "value": value * CHANCE,
         "chance": CHANCE,
+        "reference": np.nan,
         "status": "ok" if value == value else "zero_map",
         "spans_surgery": False,
     }

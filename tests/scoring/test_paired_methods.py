@@ -62,6 +62,7 @@ def test_a_method_against_its_random_copies_is_the_gain_of_the_primary_analysis(
         region="core/union",
         metric="relevance_mass_accuracy",
         segmentation_source="first",
+        stratum="all",
     )
     found = found[found["against"] == found["method"] + " (random weights)"]
     both = summary.merge(found, on=["response", "method"], suffixes=("_primary", ""))
@@ -69,6 +70,62 @@ def test_a_method_against_its_random_copies_is_the_gain_of_the_primary_analysis(
     for primary, here in (("gain", "estimate"), ("gain_low", "low"), ("gain_high", "high")):
         np.testing.assert_allclose(both[primary], both[here].astype(float), rtol=1e-10)
     np.testing.assert_array_equal(both["n_gain_pairs"], both["n_pairs"])
+
+
+def test_gains_of_right_and_wrong_ratings_by_hand():
+    rows = [
+        row("A", 1, 0.4),
+        row("A", 1, 0.1, weights="random-0"),
+        row("A", 2, 0.2, predicted="SD"),
+        row("A", 2, 0.1, predicted="SD", weights="random-0"),
+        row("B", 1, 0.1, predicted="SD"),
+        row("B", 1, 0.2, predicted="SD", weights="random-0"),
+    ]
+    found = own(analysed(rows), response="PD").set_index("stratum")
+    assert set(found["against"]) == {"saliency (random weights)"}
+    assert found["estimate"].to_dict() == pytest.approx(
+        {"all": math.log2(0.4 / 0.3), "right": 2.0, "wrong": math.log2(0.3 / 0.3)}
+    )
+    assert found["n_pairs"].to_dict() == {"all": 3, "right": 1, "wrong": 2}
+
+
+def test_gains_alone_are_parted_by_ratings_and_no_pair_is_lost():
+    found = analysed(cohort())
+    of_copies = found["against"].str.endswith("(random weights)")
+    assert set(found.loc[~of_copies, "stratum"]) == {"all"}
+    keys = ["response", "method", "segmentation_source", "region", "metric"]
+    counts = found[of_copies].pivot(index=keys, columns="stratum", values="n_pairs")
+    rated = counts.drop(index="unrated", level="response").fillna(0)
+    np.testing.assert_array_equal(rated["right"] + rated["wrong"], rated["all"])
+    assert (rated.loc["all"][["right", "wrong"]] > 0).all(axis=None)
+
+
+def test_methods_are_set_against_every_map_without_a_network_that_is_their_own():
+    maps = [
+        {"method": "ig", "baseline": "zero"},
+        {"method": "ig", "baseline": "prior"},
+        CAM,
+        {"method": "gradcam", "layer": "deeper", "rectification": "positive"},
+    ]
+    nothing = {"weights": "none", "target": "", "target_choice": ""}
+    plain = [
+        *({"method": name} for name in ("change", "enhancement", "training_mask", "uniform")),
+        {"method": "input_difference", "baseline": "zero"},
+        *({**one, "method": "mask"} for one in maps[2:]),
+    ]
+    rows = [row("A", 1, 0.4, **one) for one in maps]
+    rows += [row("A", 1, 0.1, **one, **nothing) for one in plain]
+    found = own(analysed(rows), response="PD")
+    cams = {"gradcam@features", "gradcam@deeper"}
+    everyone = {"ig:zero", "ig:prior", *cams}
+    sides = {name: set(of["method"]) for name, of in found.groupby("against")}
+    for name in ("change", "enhancement", "training_mask"):
+        assert sides.pop(name) == everyone
+    assert sides.pop("input_difference:zero") == {"ig:zero"}
+    for layer in ("features", "deeper"):
+        assert sides.pop(f"mask@{layer}") == {f"gradcam@{layer}"}
+    assert set(sides) <= everyone
+    assert (found.loc[~found["against"].isin(everyone), "estimate"] == 2.0).all()
 
 
 def test_each_two_methods_once_and_change_for_every_target_choice():

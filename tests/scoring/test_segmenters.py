@@ -115,6 +115,32 @@ def test_where_a_source_lacks_the_region_it_is_counted_and_has_no_number():
     assert found[["estimate", "low", "high", "mean_value"]].isna().all(axis=None)
 
 
+def test_maps_without_a_network_and_copies_differ_between_sources_too_untested():
+    change = {"method": "change", "weights": "none", "target": "", "target_choice": ""}
+    second = {"segmentation_source": "second"}
+    rows = []
+    for name in "ABCDEFGHIJKL":
+        for words, values in (({}, (0.4, 0.2)), (change, (0.2, 0.1)),
+                              ({"weights": "random-0"}, (0.1, 0.1))):  # fmt: skip
+            rows += [row(name, 1, values[0], **words), row(name, 1, values[1], **second, **words)]
+    found = own(analysed(rows), response="PD", statistic="log2_lift").set_index("method")
+    assert found["estimate"].to_dict() == pytest.approx(
+        {"saliency": 1.0, "change": 1.0, "saliency (random weights)": 0.0}
+    )
+    assert (found["against"] == found.index).all()
+    assert found["p"].notna().to_dict() == {
+        "saliency": True,
+        "change": False,
+        "saliency (random weights)": False,
+    }
+
+
+def test_a_table_of_maps_without_a_network_alone_has_no_correlation():
+    change = {"method": "change", "weights": "none", "target": "", "target_choice": ""}
+    rows = [row("A", 1, 0.2, **change), row("A", 1, 0.1, segmentation_source="second", **change)]
+    assert set(analysed(rows)["statistic"]) == {"log2_lift"}
+
+
 def test_three_sources_are_compared_two_by_two():
     found = analysed(cohort(patients=4, sources=("first", "second", "agreement")))
     sides = set(zip(found["segmentation_source"], found["against_source"], strict=True))

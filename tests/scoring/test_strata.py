@@ -102,6 +102,33 @@ def test_by_hand_with_stated_bounds():
     assert cells.loc["unsized", "n_no_segmentation"] == 1
 
 
+def test_gains_and_maps_without_a_network_by_size_by_hand():
+    change = {"method": "change", "weights": "none", "target": "", "target_choice": ""}
+    values = {"A": (1.0, 0.4, 0.1), "B": (2.0, 0.2, 0.1), "C": (9.0, 0.1, 0.2)}
+    rows = []
+    for name, (_, own_value, of_copy) in values.items():
+        rows += [row(name, 1, own_value), row(name, 1, 0.2, **change)]
+        rows += [row(name, 1, value, weights=f"random-{n}") for n, value in
+                 enumerate((0.0, 2 * of_copy))]  # fmt: skip
+    listed = [lesion(f"{name}_1", ml, 0.0) for name, (ml, _, _) in values.items()]
+    found = own(analysed(rows, listed, bounds_ml=(5,)), response="PD")
+    cells = found.set_index(["method", "against", "stratum"])["estimate"].to_dict()
+    random = "saliency (random weights)"
+    small, large = "up to 5 ml", "over 5 ml"
+    assert cells == pytest.approx(
+        {
+            ("saliency", "chance", small): math.log2(0.3 / 0.1),
+            ("saliency", "chance", large): 0.0,
+            ("change", "chance", small): 1.0,
+            ("change", "chance", large): 1.0,
+            (random, "chance", small): 0.0,
+            (random, "chance", large): 1.0,
+            ("saliency", random, small): math.log2(0.6 / 0.2),
+            ("saliency", random, large): -1.0,
+        }
+    )
+
+
 def test_terciles_part_the_pairs_with_a_lesion_and_no_pair_is_lost():
     table = cohort()
     rng = np.random.default_rng(0)
@@ -111,14 +138,18 @@ def test_terciles_part_the_pairs_with_a_lesion_and_no_pair_is_lost():
     )
     values = pair_values(table)
     found = strata_analysis(values, pair_sizes(table, listed), n_resamples=20)
-    everyone = own(found, response="all", method="saliency", region="core/union")
+    everyone = own(found, response="all", method="saliency", region="core/union", against="chance")
     counts = own(everyone, metric="relevance_mass_accuracy", segmentation_source="first")
     rated = int(values.responses["all"].sum())
     assert counts["n_pairs"].sum() == rated
     assert counts["n_pairs"].between(rated // 3 - 1, rated // 3 + 2).all()
     assert set(found["region"]) == {"core/union", "whole/union"}
-    assert set(found["method"]) == {"saliency", "gradcam"}
-    assert found["p"].notna().any()
+    networks = {"saliency", "gradcam"}
+    copies = {f"{name} (random weights)" for name in networks}
+    assert set(found["method"]) == {*networks, *copies, "change"}
+    assert set(found["against"]) == {"chance", *copies}
+    tested = set(found.loc[found["p"].notna(), "method"])
+    assert tested == networks  # nothing that is no network's own
 
 
 @pytest.mark.parametrize(

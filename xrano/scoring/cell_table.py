@@ -18,7 +18,10 @@ from xrano.scoring.cell_bootstrap import (
     draw_patients,
 )
 from xrano.scoring.pair_values import OK, STATUSES, TRAINED, PairValues
-from xrano.scoring.summary import ALL, DESCRIPTIVE_BELOW, PRIMARY_METRIC
+from xrano.scoring.summary import ALL, DESCRIPTIVE_BELOW, PRIMARY_METRIC, UNRATED
+
+RIGHT, WRONG = "right", "wrong"
+"""Strata of the pairs that the network rated as they are rated, and of the others."""
 
 CHANCE = "chance"
 """What a method is held against where it is against no other."""
@@ -63,6 +66,16 @@ class Group:
 def by_response(values: PairValues) -> list[Group]:
     """All pairs of each response, and of all."""
     return [Group(response, ALL, member) for response, member in values.responses.items()]
+
+
+def by_rating(values: PairValues) -> list[Group]:
+    """The pairs of each response, and of all, that the network rated right and wrong."""
+    return [
+        Group(response, name, member & rated)
+        for response, member in values.responses.items()
+        if response != UNRATED
+        for name, rated in ((RIGHT, values.right), (WRONG, ~values.right))
+    ]
 
 
 def chance_words(cells: pd.DataFrame) -> pd.DataFrame:
@@ -113,6 +126,14 @@ def cell_table(
     tested = ~table["descriptive"] & (table["kind"] == TRAINED)
     table["p"] = table["p"].where(tested)
     return table.reindex(columns=list(CELL_COLUMNS))
+
+
+def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of :func:`cell_table` as one; empty ones, whose columns have no type, are left out."""
+    whole = [part for part in parts if len(part)]
+    if not whole:
+        return pd.DataFrame(columns=list(CELL_COLUMNS))
+    return pd.concat(whole, ignore_index=True)
 
 
 def with_q(table: pd.DataFrame) -> pd.DataFrame:

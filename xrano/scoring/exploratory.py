@@ -5,8 +5,10 @@ is a question, not an answer. Four tables of one scheme (:mod:`xrano.scoring.cel
 
 * ``exploratory``: method × response × target choice × segmentation × region and scope, over all
   pairs and over those that the network rated right and wrong;
-* ``paired_methods``: differences between methods (:mod:`xrano.scoring.paired_methods`);
-* ``strata``: small and large tumours apart (:mod:`xrano.scoring.strata`);
+* ``paired_methods``: methods against each other, against the maps that need no network and, as
+  gains, against random weights, these by right and wrong ratings too
+  (:mod:`xrano.scoring.paired_methods`);
+* ``strata``: small and large tumours apart, lifts and gains (:mod:`xrano.scoring.strata`);
 * ``segmenters``: one segmentation against the other (:mod:`xrano.scoring.segmenters`).
 
 All follow from ``scores.csv`` and ``lesions.csv`` alone, and from the same draws of patients. CR
@@ -21,15 +23,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from xrano.scoring.cell_bootstrap import Compared
-from xrano.scoring.cell_table import Group, cell_table, chance_words, with_q
+from xrano.scoring.cell_table import by_rating, by_response, cell_table, chance_words, with_q
 from xrano.scoring.pair_values import EXPLORED_METRICS, PairValues, pair_values
 from xrano.scoring.paired_methods import paired_analysis
 from xrano.scoring.segmenters import segmenter_analysis
 from xrano.scoring.strata import pair_sizes, strata_analysis
-from xrano.scoring.summary import ALL, UNRATED
-
-RIGHT, WRONG = "right", "wrong"
-"""Strata of the pairs that the network rated as they are rated, and of the others."""
 
 
 def exploratory_tables(
@@ -89,16 +87,10 @@ def exploratory_analysis(
         :data:`~xrano.scoring.cell_table.CELL_COLUMNS`; ``stratum`` is ``all`` pairs, ``right`` or
         ``wrong`` (rated pairs only).
     """
-    groups = []
-    for response, member in values.responses.items():
-        groups.append(Group(response, ALL, member))
-        if response != UNRATED:
-            groups.append(Group(response, RIGHT, member & values.right))
-            groups.append(Group(response, WRONG, member & ~values.right))
     table = cell_table(
         chance_words(values.cells),
         Compared(values.value, values.chance, values.status),
-        groups,
+        [*by_response(values), *by_rating(values)],
         values.pairs,
         n_resamples=n_resamples,
         seed=seed,

@@ -39,6 +39,7 @@ NO_ROW = -1
 """Where a pair was not scored in a cell at all."""
 
 CELL_WORDS = ("method", "target_choice", "segmentation_source", "region", "metric")
+_BESIDE = ("kind", "base", "map", "baseline", "layer")
 NO_CHOICE = "none"
 TRAINED, REFERENCE, COPIES = "trained", "reference", "copies"
 """Kinds of maps: of the trained network, of no network, of its random-weight copies."""
@@ -57,8 +58,9 @@ class PairValues:
     """The values of a score table.
 
     Attributes:
-        cells: (cell,) :data:`CELL_WORDS`, ``kind``, and ``base``: the method without what says
-            that its weights are random.
+        cells: (cell,) :data:`CELL_WORDS`, ``kind``, ``base`` (the method without what says that
+            its weights are random), ``map`` (without baseline and layer too), ``baseline`` and
+            ``layer``.
         pairs: (pair,) ``pair_id, patient_id, response`` (``unrated`` if there is none) and
             ``predicted``.
         value: (cell, pair) NaN where undefined.
@@ -109,7 +111,7 @@ def pair_values(rows: pd.DataFrame, metrics: Sequence[str] = EXPLORED_METRICS) -
     chosen = _one_of_copies(chosen)
     pair_of, pair_ids = pd.factorize(chosen["pair_id"])
     cell_of = chosen.groupby(list(CELL_WORDS), sort=False, observed=True).ngroup().to_numpy()
-    cells = chosen.drop_duplicates(list(CELL_WORDS))[[*CELL_WORDS, "kind", "base"]]
+    cells = chosen.drop_duplicates(list(CELL_WORDS))[[*CELL_WORDS, *_BESIDE]]
     pairs = chosen.drop_duplicates("pair_id")[["pair_id", "patient_id", "response", "predicted"]]
     shape = (len(cells), len(pair_ids))
     value, chance = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -145,6 +147,7 @@ def _qualifying(rows: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
     chosen["value"] = chosen["value"].where(chosen["code"] == OK).astype(np.float64)
     chosen["chance"] = chosen["chance"].astype(np.float64)
     chosen["response"] = chosen["response"].replace("", UNRATED)
+    chosen["map"] = chosen["method"]
     chosen["method"] = chosen["base"] = method_labels(chosen)
     copy = chosen["weights"].str.startswith("random")
     kinds = np.where(copy, COPIES, np.where(chosen["weights"] == "none", REFERENCE, TRAINED))

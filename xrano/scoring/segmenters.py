@@ -5,7 +5,9 @@ in the masks of the one less that in the masks of the other, over the pairs that
 both, each against its own chance; and, for the relevance mass of the first target choice, the rank
 correlation of value / chance over pairs (Spearman's, with ranks taken anew in every draw). A high
 correlation with a difference says that the sources differ in outline, not in what they say of the
-maps. Correlations are described, not tested: nobody doubts that they are above zero.
+maps. Correlations are described, not tested: nobody doubts that they are above zero. Reference maps
+and random-weight copies have differences too, untested: one as large as a method's says that the
+masks differ, not what the method sees in them.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ def segmenter_analysis(
     """Differences and rank correlations between sources, for every method, response and region.
 
     Returns:
-        :data:`~xrano.scoring.cell_table.CELL_COLUMNS`, maps of the trained network only; no rows
-        if there is one source. The ``statistic`` of correlations is ``rank_correlation``.
+        :data:`~xrano.scoring.cell_table.CELL_COLUMNS`; no rows if there is one source. The
+        ``statistic`` of correlations, of the trained network's maps only, is ``rank_correlation``.
     """
     first, second = _sides(values.cells)
     sources = values.cells["segmentation_source"].to_numpy()
@@ -52,8 +54,8 @@ def segmenter_analysis(
     if table.empty:
         return table
     draws = draw_patients(values.pairs, n_resamples=n_resamples, seed=seed)
-    choices = values.cells.loc[values.cells["kind"] == TRAINED, "target_choice"]
-    asked = words["metric"].eq(PRIMARY_METRIC) & words["target_choice"].eq(choices.iloc[0])
+    asked = words["metric"].eq(PRIMARY_METRIC) & words["kind"].eq(TRAINED)
+    asked &= words["target_choice"].eq(next(iter(words["target_choice"][asked]), ""))
     chosen = np.flatnonzero(asked)
     correlations = _correlated(values, first[chosen], second[chosen], draws)
     keys = [*_SAME, "segmentation_source", "against_source", "response"]
@@ -114,7 +116,7 @@ def _weighted_ranks(
 def _sides(cells: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices of cells, and of the same cells in another source."""
     sources = list(dict.fromkeys(cells["segmentation_source"]))
-    known = cells.assign(at=np.arange(len(cells)))[cells["kind"] == TRAINED]
+    known = cells.assign(at=np.arange(len(cells)))
     found = [np.empty((0, 2), dtype=np.intp)]
     for one, other in itertools.combinations(sources, 2):
         mine = known[known["segmentation_source"] == one]

@@ -1,4 +1,4 @@
-"""Lesion-size strata: the exploratory cells again, for pairs with small and large tumours apart.
+"""Lesion-size strata: lifts and gains again, for pairs with small and large tumours apart.
 
 The size of a pair is the volume of its core (of the whole tumour where the segmentation tells no
 core) on the scan on which it is larger: the sum of ``lesions.csv`` for that scan. The union's own
@@ -27,9 +27,11 @@ from xrano.scoring.cell_table import (
     Group,
     cell_table,
     chance_words,
+    joined,
     with_q,
 )
-from xrano.scoring.pair_values import TRAINED, PairValues
+from xrano.scoring.pair_values import PairValues
+from xrano.scoring.paired_methods import against_copies, both_sides, named_sides
 
 UNSIZED = "unsized"
 """Pairs whose segmentation lacks a scan."""
@@ -51,7 +53,7 @@ def strata_analysis(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The statistic of every method in each stratum, against the unions of both scans.
+    """The statistic of every map in each stratum, against the unions of both scans.
 
     Args:
         values: of a score table.
@@ -62,28 +64,34 @@ def strata_analysis(
         seed: of the resamples.
 
     Returns:
-        :data:`STRATA_COLUMNS`, maps of the trained network only.
+        :data:`STRATA_COLUMNS`: every method, reference map and random-weight copy ``against``
+        chance, then every method ``against`` its copies (its gain).
 
     Raises:
         ConfigError: if the bounds do not rise or are not positive.
     """
     of_pair = values.pairs["pair_id"].map(sizes).to_numpy(dtype=np.float64)
     edges = size_edges(of_pair, bounds_ml)
-    chosen = values.cells["region"].str.endswith("/union") & (values.cells["kind"] == TRAINED)
-    cells = np.flatnonzero(chosen)
+    union = values.cells["region"].str.endswith("/union").to_numpy()
+    cells = np.flatnonzero(union)
+    own, copies = (side[union[side]] for side in against_copies(values.cells))
     strata = _strata(of_pair, edges)
-    table = cell_table(
-        chance_words(values.cells.iloc[cells].reset_index(drop=True)),
-        Compared(values.value, values.chance, values.status).of(cells),
-        [
-            Group(response, name, of_response & member)
-            for response, of_response in values.responses.items()
-            for name, member, _, _ in strata
-        ],
-        values.pairs,
-        n_resamples=n_resamples,
-        seed=seed,
-    )
+    groups = [
+        Group(response, name, of_response & member)
+        for response, of_response in values.responses.items()
+        for name, member, _, _ in strata
+    ]
+    parts = [
+        cell_table(words, compared, groups, values.pairs, n_resamples=n_resamples, seed=seed)
+        for words, compared in (
+            (
+                chance_words(values.cells.iloc[cells].reset_index(drop=True)),
+                Compared(values.value, values.chance, values.status).of(cells),
+            ),
+            (named_sides(values.cells, own, copies), both_sides(values, own, copies)),
+        )
+    ]
+    table = joined(parts)
     limits = {name: (low, high) for name, _, low, high in strata}
     for at, column in enumerate(("from_ml", "to_ml")):
         table[column] = [limits[name][at] for name in table["stratum"]]

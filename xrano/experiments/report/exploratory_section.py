@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from xrano.evaluation.estimates import show_estimate
 from xrano.experiments.report.gathered import Scored
 from xrano.experiments.report.number_words import listed
 from xrano.report.tables import Section, Table, plain_table
+from xrano.scoring.cell_table import CHANCE
 from xrano.scoring.exploratory_text import format_exploratory
+from xrano.scoring.pair_values import COPIES_SUFFIX
 from xrano.scoring.rows import PRIMARY_REGION
 from xrano.scoring.summary import ALL, PRIMARY_METRIC
 from xrano.viz.names import method_name
@@ -33,20 +38,28 @@ def exploratory_section(scored: Scored) -> Section:
 
 
 def _strata(strata: pd.DataFrame) -> Table | None:
-    """Lift by size of the lesion, over all responses."""
-    own = strata[
+    """Lift and gain by size of the lesion, over all responses."""
+    primary = strata[
         (strata["response"] == ALL)
         & (strata["metric"] == PRIMARY_METRIC)
         & (strata["region"] == PRIMARY_REGION)
         & (strata["n_pairs"] > 0)
+        & ~strata["method"].str.endswith(COPIES_SUFFIX)
     ]
+    own = primary[primary["against"] == CHANCE]
     if own.empty:
         return None
+    keys = ["stratum", "method", "target_choice", "segmentation_source"]
+    gains = {
+        tuple(row[key] for key in keys): _shown(row)
+        for row in primary[primary["against"].str.endswith(COPIES_SUFFIX)].to_dict("records")
+    }
     rows = [
         [
             str(row["stratum"]),
             method_name(str(row["method"])),
-            show_estimate([row["estimate"], row["low"], row["high"]], signed=True),
+            _shown(row),
+            gains.get(tuple(row[key] for key in keys), "–"),
             str(row["n_patients"]),
             str(row["n_pairs"]),
         ]
@@ -54,11 +67,15 @@ def _strata(strata: pd.DataFrame) -> Table | None:
     ]
     return plain_table(
         "strata",
-        "log2 lift by size of the lesion, over all responses",
-        ("lesion", "method", "log2 lift", "patients", "pairs"),
+        "log2 lift and gain over random weights by size of the lesion, over all responses",
+        ("lesion", "method", "log2 lift", "gain", "patients", "pairs"),
         rows,
         folded=f"By size of the lesion ({len(rows)} rows)",
     )
+
+
+def _shown(row: Mapping[Hashable, Any]) -> str:
+    return show_estimate([row["estimate"], row["low"], row["high"]], signed=True)
 
 
 def _segmenters(segmenters: pd.DataFrame) -> Table | None:
@@ -68,6 +85,7 @@ def _segmenters(segmenters: pd.DataFrame) -> Table | None:
         & (segmenters["metric"] == PRIMARY_METRIC)
         & (segmenters["region"] == PRIMARY_REGION)
         & (segmenters["n_pairs"] > 0)
+        & ~segmenters["method"].str.endswith(COPIES_SUFFIX)
     ]
     if own.empty:
         return None
@@ -76,7 +94,7 @@ def _segmenters(segmenters: pd.DataFrame) -> Table | None:
             f"{row['segmentation_source']} against {row['against_source']}",
             method_name(str(row["method"])),
             str(row["statistic"]).replace("_", " "),
-            show_estimate([row["estimate"], row["low"], row["high"]], signed=True),
+            _shown(row),
             str(row["n_pairs"]),
         ]
         for row in own.to_dict("records")
