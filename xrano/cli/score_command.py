@@ -66,7 +66,7 @@ def run(
             some seconds each at 1 mm.
         tuned_dice: add Dice at a threshold that maps of training pairs of the fold chose.
         resample: with --maps, carry maps on another grid than the masks over to it; refused if not
-            given.
+            given. Their rows say so (column resampled), their status is that of the score.
         shard: i/n: explain and score the i-th of n parts only; in a job of several (torchrun,
             SLURM) its own. Then run once without.
         store: where the prepared store is now, if it was moved.
