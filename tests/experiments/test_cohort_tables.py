@@ -199,7 +199,9 @@ def test_the_regions_of_cr_have_a_gain_and_maps_to_beat(everywhere) -> None:
     for region in ("core/prior", "core/vanished", "core/grown", "core/union"):
         told = table[(table["region"] == region) & table["value"].notna()]
         assert len(told)
-        assert {"saliency (random weights)", "change", "enhancement"} <= against[region], region
+        assert {"saliency (random weights)", "change", "edges", "training_mask"} <= against[
+            region
+        ], region
     summary = read_table("summary", out)
     held = summary[summary["mean_reference"].notna()]
     assert set(held["method"]) == {"gradcam", "mask"}

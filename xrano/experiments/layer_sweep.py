@@ -4,7 +4,7 @@ A deep layer's cells are too coarse for small tumours, a shallow layer's feature
 layer to take is a choice, and a choice made on tested patients would be tuned on what is reported.
 So the layer is chosen on training pairs, and what it scores is told on held-out ones. Beside each
 stands what the tumour's own mask scores at that layer's cells
-(:func:`xrano.metrics.resolution.resolution_reference`).
+(:mod:`xrano.metrics.resolution`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from xrano.experiments.explained_pairs import fold_data
 from xrano.explain import Explainer
 from xrano.metrics.bootstrap import patient_weights, percentile_interval
 from xrano.metrics.catalogue import OverlapStatus
-from xrano.metrics.resolution import resolution_reference
 from xrano.progress import Progress, quiet
 from xrano.scoring.pair_masks import PairMasks
-from xrano.scoring.rows import default_rectification, score_map
-from xrano.scoring.summary import PRIMARY_METRIC, PRIMARY_REGION
+from xrano.scoring.rows import default_rectification, primary_cell, score_seen, see_map
+from xrano.scoring.summary import PRIMARY_METRIC
 from xrano.training.run import Run
 
 PARTS = ("training", "held out")
@@ -92,20 +91,12 @@ def sweep_layers(
 
 
 def _rows(found: Any, masks: PairMasks, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    scored = score_map(
-        found,
-        masks,
-        rectification=default_rectification(found),
-        reduction="sum",
-        metrics=[PRIMARY_METRIC],
-    )
+    named = default_rectification(found)
+    seen = see_map(found, masks, rectification=named, reduction="sum")
     rows = []
-    for row in scored:
-        if row["region"] != PRIMARY_REGION or row["status"] != str(OverlapStatus.OK):
+    for row in score_seen(seen, masks, metrics=[PRIMARY_METRIC], chosen=primary_cell):
+        if row["status"] != str(OverlapStatus.OK):
             continue
-        key = (row["segmentation_source"], *PRIMARY_REGION.split("/"))
-        mask = masks.masks[key[0], key[1], key[2]]
-        reference = resolution_reference(mask, masks.domain, found.grid, masks.grid)
         rows.append(
             {
                 **facts,
@@ -113,9 +104,7 @@ def _rows(found: Any, masks: PairMasks, facts: dict[str, Any]) -> list[dict[str,
                 "layer": row["layer"],
                 "cells": "×".join(str(size) for size in found.grid.shape),
                 "cell_mm": max(found.grid.spacing),
-                "value": row["value"],
-                "chance": row["chance"],
-                "reference": reference[PRIMARY_METRIC].value,
+                **{name: row[name] for name in ("value", "chance", "reference")},
             }
         )
     return rows

@@ -80,6 +80,7 @@ def _rows(
         rectification=scoring_rectification(item, rectification),
         reduction="sum",
         metrics=SHOWN_METRICS,
+        references=False,
     )
     cells: dict[str, dict[str, dict[str, Any]]] = {}
     for row in found:

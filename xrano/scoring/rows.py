@@ -71,6 +71,7 @@ def score_map(
     rectification: str,
     reduction: str,
     metrics: Iterable[str] | None = None,
+    references: bool = True,
     run: str = "",
     fold: int | str | None = None,
 ) -> list[dict[str, Any]]:
@@ -84,6 +85,7 @@ def score_map(
         reduction: ``sum``, ``mean`` or ``max`` over input channels.
         metrics: keys of :data:`~xrano.metrics.catalogue.MASK_METRICS` and
             :data:`~xrano.metrics.catalogue.MAP_METRICS`; all if not given.
+        references: whether the masks themselves are scored on the map's cells, where it has such.
         run: name of the run; the sidecar's if not given.
         fold: fold whose network made the map; the sidecar's if not given.
 
@@ -103,7 +105,7 @@ def score_map(
     seen = see_map(
         attribution, case, rectification=rectification, reduction=reduction, run=run, fold=fold
     )
-    return score_seen(seen, case, metrics=names, chosen=all_lesions)
+    return score_seen(seen, case, metrics=names, chosen=all_lesions, references=references)
 
 
 def see_map(
@@ -129,6 +131,7 @@ def score_seen(
     *,
     metrics: Iterable[str] | None = None,
     chosen: Callable[[Cell], bool] = lambda cell: True,  # noqa: ARG005
+    references: bool = True,
 ) -> list[dict[str, Any]]:
     """Rows of a map that was sorted, of the cells chosen; masks of equal voxels are scored once.
 
@@ -152,7 +155,8 @@ def score_seen(
                 metrics=wanted,
                 least_voxels=case.least_voxels,
             )
-        reached = {} if seen.cells is None else case.at_cells(cell, seen.cells)
+        cells = seen.cells if references else None
+        reached = {} if cells is None else case.at_cells(cell, cells)
         rows += [
             score_row(seen.facts, cell, name, score, reached.get(name))
             for name, score in known[key].items()
