@@ -13,6 +13,7 @@ import torch
 from explained_cases import METHODS, QUICK, current_scan, maps_of
 
 from xrano.attribution.methods import AttributionSettings
+from xrano.data.image_roots import ROOTS
 from xrano.data.pair_volumes import load_pair
 from xrano.data.tables import write_table
 from xrano.errors import ConfigError, ModelError, SplitError, UnknownNameError
@@ -77,6 +78,8 @@ def test_maps_lie_on_the_current_scan_where_the_two_scans_differ(
     nib.save(image, tmp_path / "CT1.nii.gz")
     root = tmp_path / "store"
     shutil.copytree(tiny_run.store.root, root)
+    # It would keep the changed table from leading outside.
+    (root / ROOTS).unlink()
     sessions, row = tiny_run.store.sessions, tiny_run.pair(pair_id)
     is_current = (sessions["patient_id"] == row["patient_id"]) & (
         sessions["session_id"] == row["current_session"]

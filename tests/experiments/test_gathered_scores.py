@@ -27,6 +27,7 @@ def scored(pair: int, rows: int = 12) -> PairScores:
         row = words | {"pair_id": f"P{pair}", "fold": pair % 2, "spans_surgery": pair == 1}
         row |= {"metric": f"metric {number // 2}", "weights": ("trained", "random-0")[number % 2]}
         row |= {"value": None if number == 5 else number / 7, "chance": 0.25, "lesion": "all"}
+        row |= {"reference": None if number % 3 else 0.5}
         found.append(row | ({"resampled": True} if pair == 2 else {}))
     lesions = [{"pair_id": f"P{pair}", "lesion": 1, "measurable": pair > 0}]
     return PairScores(**json.loads(json.dumps({"scores": found, "lesions": lesions})))
