@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 
-from xrano.data.quality.probe import LEAST_VOXELS, distant_tissue, leak_probe, tissue_features
+from xrano.data.quality.probe import (
+    LEAST_VOXELS,
+    _out_of_fold_score,
+    distant_tissue,
+    leak_probe,
+    tissue_features,
+)
 from xrano.errors import ConfigError, GridMismatchError, SplitError
 
 RESPONSES = ["CR", "PR", "SD", "PD"]
@@ -96,3 +103,13 @@ def test_what_cannot_be_probed_is_refused():
         leak_probe(features[:16], responses[:16], patients[:16])
     with pytest.raises(SplitError, match="two responses"):
         leak_probe(features, ["PD"] * len(features), patients)
+
+
+def test_rare_classes_of_a_small_cohort_warn_of_nothing():
+    rng = np.random.default_rng(1)
+    patients = np.repeat([f"P{number}" for number in range(8)], 3)
+    truth = np.array((["CR"] + ["SD", "PD"] * 12)[:24])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score = _out_of_fold_score(rng.normal(size=(24, 3)), truth, patients, seed=0)
+    assert 0 <= score <= 1
