@@ -65,8 +65,10 @@ def run(
         all: every held-out pair, each by the network that never saw it: maps, and no panels.
         shard: i/n: with --all the i-th of n parts; in a job of several (torchrun, SLURM) its own.
         plan: only say what it takes: passes, memory, time.
-        prior: folder of the earlier session of a patient outside the cohort.
-        current: folder of the later session.
+        prior: folder of the earlier session of a patient outside the cohort: T1.nii.gz, CT1.nii.gz,
+            T2.nii.gz, FLAIR.nii.gz, perhaps brain_mask.nii.gz and segmentation.nii.gz, in the space
+            of the run's scans; or a session of LUMIERE's tree.
+        current: folder of the later session, likewise.
         methods: names that xrano methods lists, with baselines where they have them (ig:prior).
         target: predicted, response, all, a class, or two classes as PD-SD (why PD and not SD).
         layer: for class activation maps: a module's name, auto, coarse, middle, fine or all.

@@ -7,6 +7,7 @@ nothing, and long work a plain line now and then.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
@@ -75,9 +76,24 @@ def bar(items: Iterable[Any], what: str) -> Iterator[Any]:
         return
     total = len(items) if isinstance(items, Sized) else None
     log = Log(what, total)
-    for done, item in enumerate(items, start=1):
-        yield item
-        log.update(done)
+    waiting = _said_if_nothing_is_done(what, total)
+    try:
+        for done, item in enumerate(items, start=1):
+            yield item
+            waiting.cancel()
+            log.update(done)
+    finally:
+        waiting.cancel()
+
+
+def _said_if_nothing_is_done(what: str, total: int | None) -> threading.Timer:
+    """A line for the log file if the first item takes longer than quick work does."""
+    of = f" of {total}" if total else ""
+    line = f"{what}: none{of} done yet, {minutes(FIRST_LINE_S)}"
+    timer = threading.Timer(FIRST_LINE_S, _to_stderr, [line])
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 class EpochBar:

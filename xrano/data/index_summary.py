@@ -72,7 +72,10 @@ class IndexSummary:
         ]
         for response, count in self.pairs_per_response.items():
             patients = self.patients_per_response[response]
-            lines.append(f"  {response or 'unrated':8}{count:5} pairs of {patients} patients")
+            lines.append(
+                f"  {response or 'unrated':8}{count:5} pair{'s' if count != 1 else ''} of "
+                f"{patients} patient{'s' if patients != 1 else ''}"
+            )
         lines += [f"  flag {word:17}{count:5}" for word, count in self.flags.items()]
         lines.append(f"{sum(self.exclusions.values())} sessions without a pair")
         for reason, count in self.exclusions.items():

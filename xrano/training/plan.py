@@ -9,6 +9,7 @@ import torch
 
 from xrano.channels import ChannelLayout
 from xrano.data.store import open_store
+from xrano.errors import SplitError
 from xrano.training.config import RunConfig
 from xrano.training.run import rated, run_pairs
 from xrano.training.step_time import estimate_epoch_seconds
@@ -24,6 +25,7 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
 
     Raises:
         ManifestError: if the store is none.
+        SplitError: if folds leave no pair to train on.
         UnknownNameError: for an unknown network.
     """
     store = open_store(Path(config.store))
@@ -31,6 +33,11 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
     layout = ChannelLayout(config.model.sequences)
     every, found = len(rated(store.pairs)), len(rated(run_pairs(config, store)[0]))
     training = expected_training_pairs(config, found)
+    if training == 0:
+        raise SplitError(
+            f"{found} rated pair{'' if found == 1 else 's'} in {config.n_folds} folds leave none to train on: lower n_folds, "
+            "or prepare more patients (an untrained run: --training.epochs 0)"
+        )
     size = "×".join(str(size) for size in store.grid.shape)
     lines = [
         f"{config.model.name} on {', '.join(layout.sequences)} of both scans, {size} voxels; "

@@ -70,6 +70,22 @@ def test_scores_of_another_run_are_left_aside_and_refused_if_named(own_copy: Pat
         find_sources(own_run, scores=own_copy / "scores")
 
 
+def test_of_a_fact_with_parts_those_that_differ_are_told(own_copy: Path, own_run: Run):
+    settings = own_copy / "scores" / "settings.json"
+    before = json.loads(settings.read_text())
+    facts = json.loads(settings.read_text())
+    facts["run"]["store"]["shape"] = [1, 2, 3]
+    settings.write_text(json.dumps(facts))
+    shape = list(own_run.store.grid.shape)
+    page = page_of(own_run, own_copy / "report")
+    assert f"scores is of another run (store: shape [1, 2, 3], not {shape})" in page
+    # A version that told less of the store wrote them.
+    del before["run"]["store"]["shape"]
+    settings.write_text(json.dumps(before))
+    page = page_of(own_run, own_copy / "report")
+    assert "of another version of xrano, which tells other things of the store (shape)" in page
+
+
 def test_a_folder_that_is_named_must_hold_its_kind(own_copy: Path, own_run: Run):
     for kind in ("scores", "maps", "audit", "faithfulness"):
         with pytest.raises(ManifestError, match=r"nothing"):

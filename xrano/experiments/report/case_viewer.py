@@ -245,12 +245,22 @@ def _notes(
         worst = max((one.error / one.top for one in methods if one.top > 0), default=0.0)
         notes.append(
             f"A method's scale ends at the {style.percentile:g}th percentile of its values in the "
-            "brain, as shown, and is shared by its classes and by both scans. Stored values are "
-            f"off by at most {100 * worst:.2g} % of the scale, greys by 1/510 of their range."
+            f"brain, as shown, and is shared by its classes and by both scans. {_precision(worst)}"
         )
     if any(one.cells for method in methods for one in method.maps):
         notes.append("Cells of a feature grid are drawn inside the brain.")
     return tuple(notes)
+
+
+def _precision(worst: float) -> str:
+    """How exact stored values are; ``worst``: largest error as a share of a method's scale."""
+    greys = "greys by 1/510 of their range."
+    if worst <= 0.05:
+        return f"Stored values are off by at most {100 * worst:.2g} % of the scale, {greys}"
+    return (
+        "The strongest values of a map lie so far beyond its scale's end that weak ones are stored "
+        f"coarsely, off by up to {worst:.2g} of the scale, {greys}"
+    )
 
 
 def _size(frame: Grid, factor: Factor) -> str:

@@ -63,7 +63,12 @@ def _lines_of(audited: Audited) -> tuple[str, ...]:
 
 
 def _score_first(lines: CommandLines) -> tuple[Command, ...]:
-    return (Command("The run has no scores yet. This makes them:", lines.make("scores")),)
+    return (
+        Command(
+            "The run has no scores yet. In the folder that holds the run, this makes them:",
+            lines.make("scores"),
+        ),
+    )
 
 
 def faithfulness_section(gathered: Gathered, lines: CommandLines) -> Section:
@@ -73,7 +78,9 @@ def faithfulness_section(gathered: Gathered, lines: CommandLines) -> Section:
     if table is None:
         why = gathered.sources.faithfulness.why
         command = Command(
-            f"No faithfulness test was given ({why}). This makes them:", lines.make("faithfulness")
+            f"No faithfulness test was given ({why}). In the folder that holds the run, this makes "
+            "one:",
+            lines.make("faithfulness"),
         )
         return Section("faithfulness", title, missing=(command,))
     if table.empty:

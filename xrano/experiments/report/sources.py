@@ -143,8 +143,7 @@ def _other_run(run: Run, kind: str, place: Path) -> str:
             name for name in _IDENTITY if name in facts and _plain(facts[name]) != _plain(own[name])
         ]
         if different:
-            name = different[0]
-            return f"of another run ({name}: {facts[name]}, not {own[name]})"
+            return _apart(different[0], facts, own)
         return ""
     if kind == "scores":
         try:
@@ -154,6 +153,22 @@ def _other_run(run: Run, kind: str, place: Path) -> str:
         if names and own["name"] not in names:
             return f"of another run ({', '.join(sorted(names))})"
     return ""
+
+
+def _apart(name: str, facts: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """What sets two runs apart; of facts with parts the parts alone that differ."""
+    theirs, ours = _plain(facts[name]), _plain(own[name])
+    if not (isinstance(theirs, dict) and isinstance(ours, dict)):
+        return f"of another run ({name}: {facts[name]}, not {own[name]})"
+    parts = [
+        f"{part} {theirs[part]}, not {ours[part]}"
+        for part in theirs
+        if part in ours and theirs[part] != ours[part]
+    ]
+    if parts:
+        return f"of another run ({name}: {'; '.join(parts)})"
+    missing = ", ".join(sorted(set(ours) ^ set(theirs)))
+    return f"of another version of xrano, which tells other things of the {name} ({missing})"
 
 
 def _maps_of(run: Run, place: Path) -> tuple[dict[str, tuple[Path, ...]], str]:
