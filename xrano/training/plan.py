@@ -35,7 +35,7 @@ def describe_plan(config: RunConfig, minutes: Callable[[float], str]) -> str:
     training = expected_training_pairs(config, found)
     if training == 0:
         raise SplitError(
-            f"{found} rated pair{'' if found == 1 else 's'} in {config.n_folds} folds leave none to train on: lower n_folds, "
+            f"{found} rated pairs in {config.n_folds} folds leave none to train on: lower n_folds, "
             "or prepare more patients (an untrained run: --training.epochs 0)"
         )
     size = "×".join(str(size) for size in store.grid.shape)
