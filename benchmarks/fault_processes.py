@@ -56,6 +56,9 @@ class Command:
         fresh: bool = False,
     ) -> None:
         self._said = Path(tempfile.mkdtemp(prefix="said-"))
+        for name in ("output", "errors"):
+            # It may be killed before it has opened them.
+            (self._said / name).touch()
         self._status: int | None = None
         sys.stdout.flush()
         self.pid = os.fork()
