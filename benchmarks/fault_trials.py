@@ -59,7 +59,12 @@ def judge(case: Case, said: Said, words: Sequence[str], trials: Trials, what: st
             trials.mended += 1
         return
     fault = fault_of(said, words)
-    half = half_written(case.out) if case.out.is_dir() else []
+    # What was damaged stays so: it was refused by name.
+    half = [
+        one
+        for one in (half_written(case.out) if case.out.is_dir() else [])
+        if not any(word in one for word in words)
+    ]
     if fault or half:
         trials.wrong.append(f"{what}: {fault or f'{half[0]} is not whole'}")
     else:
