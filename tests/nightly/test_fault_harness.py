@@ -106,6 +106,13 @@ def test_a_refusal_that_leaves_half_a_file_is_wrong(case: Case):
     assert wrong == "a.csv truncated: b.csv (ValueError: its last line has no end) is not whole"
 
 
+def test_the_damaged_file_may_stay_as_it_is_where_it_was_refused(case: Case):
+    trials = Trials()
+    (case.out / "a.csv").write_text("x\n2")
+    judge(case, Said(1, "", SAID), ["a.csv"], trials, "a.csv truncated")
+    assert (trials.refused, trials.wrong) == (1, [])
+
+
 # --- what two folders have in common
 
 
