@@ -46,6 +46,22 @@ def test_a_cut_knows_what_lies_above_and_at_it(count):
     assert cut.tied == sum(value == level for value in VALUES)
 
 
+def test_few_cuts_need_no_sort_and_many_are_the_same():
+    values = np.random.default_rng(4).integers(0, 9, size=(5, 6, 7)) / 8
+    ranked = rank_map(values, np.ones(values.shape, dtype=bool))
+    flat = values.ravel()
+    for number, count in enumerate((1, 20, 20, 105, 210, 3, 77), start=1):
+        level = np.sort(flat)[flat.size - count]
+        cut = ranked.cut(count)
+        assert (cut.level, cut.above, cut.tied) == (
+            level,
+            (flat > level).sum(),
+            (flat == level).sum(),
+        )
+        # The third count is the second once more.
+        assert ("ascending" in vars(ranked)) == (number > 4)
+
+
 def test_levels_count_the_mask_and_the_domain_at_each_value():
     levels = RankedMap(VALUES).within(np.array([0, 1, 3, 5])).levels
     assert levels.counts.tolist() == [1, 2, 1]  # 0, 1 and 3
