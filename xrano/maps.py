@@ -118,6 +118,11 @@ class AttributionMap:
         there = shape == list(self.grid.shape)
         return self.coarse and there and not self.meta.get(RESAMPLED)
 
+    def is_placed_on(self, grid: Grid) -> bool:
+        """Whether it lies where the volumes of a grid do, or xrano itself put it where it lies."""
+        carried = bool(self.meta.get(RESAMPLED))
+        return carried or self.grid.matches(grid) or self.on_cells
+
     def reduced(
         self,
         rectification: str = Rectification.ABSOLUTE,

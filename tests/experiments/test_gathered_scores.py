@@ -43,7 +43,6 @@ def test_a_table_is_that_of_all_rows(name: str):
     found, expected = gathered.table(name), table_of(name, rows)
     pd.testing.assert_frame_equal(found, expected)
     assert found.to_csv() == expected.to_csv()
-    assert list(gathered.rows(name)) == rows
 
 
 def test_nulls_of_random_weights_are_those_of_the_whole_table(tmp_path: Path):

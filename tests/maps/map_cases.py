@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+from geometry.grid_cases import affine_of, rotation
 
 from xrano.geometry import Grid
 from xrano.maps import MERGED_CHANNEL, AttributionMap
-
-
-def affine_of(linear, origin=(-31.0, 42.5, 7.25)):
-    affine = np.eye(4)
-    affine[:3, :3] = linear
-    affine[:3, 3] = origin
-    return affine
-
-
-def rotation(*degrees):
-    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-
 
 SHAPE = (5, 6, 7)
 OBLIQUE = affine_of(rotation(17, 8, -12) @ np.diag([-1.1, 2.3, 3.7]))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.fault_comparison import digests
+from xrano.data.tables import write_table
 from xrano.errors import CheckpointError, ConfigError
 from xrano.experiments.study.units import Unit
 from xrano.training.config import RunConfig
@@ -144,3 +145,23 @@ def test_a_unit_of_a_study_is_finished_with_all_of_its_files(tiny_config: RunCon
     assert unit.finished
     halve(root / "exclusions.csv")
     assert not unit.finished
+
+
+def test_a_unit_that_was_stopped_before_its_predictions_were_gathered_is_not_finished(
+    tiny_config: RunConfig, root: Path
+):
+    path = root / "predictions.csv"
+    whole = path.read_bytes()
+    table = read_predictions(path)
+    assert set(table["fold"]) == {0, 1}
+    # As it stands between the last fold's own table and the run's.
+    write_table(path, table[table["fold"] == 0])
+    config = replace(tiny_config, folds=(1,))
+    first, last = (Unit(arm=None, seed=0, fold=n, config=config, root=root) for n in (0, 1))
+    assert first.finished
+    assert not last.finished
+    train_run(config, root, report=lambda *_: pytest.fail("trained again"))
+    assert path.read_bytes() == whole
+    assert last.finished
+    path.unlink()
+    assert not first.finished

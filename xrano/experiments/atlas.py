@@ -24,9 +24,8 @@ from xrano.experiments.atlas_background import in_units_of_brain, template_on, t
 from xrano.experiments.atlas_maps import OTHER_TARGET, ChosenMaps, choose_maps, why_left_out
 from xrano.experiments.patient_means import PatientMeans
 from xrano.experiments.told_region import told_region
-from xrano.geometry import Grid
 from xrano.map_files import load_map
-from xrano.maps import RESAMPLED, AttributionMap, in_common_world
+from xrano.maps import in_common_world
 from xrano.progress import Progress, quiet
 from xrano.rano import RESPONSES
 from xrano.scoring.rows import default_rectification, relevance_on
@@ -183,7 +182,7 @@ class _Sums:
         except VolumeError:
             self._left_out["that cannot be read or hold NaN or infinite values"] += 1
             return None
-        if not _placed(found, grid):
+        if not found.is_placed_on(grid):
             self._left_out["on another grid, without a word how they came there"] += 1
             return None
         volume = relevance_on(found, grid, default_rectification(found), "sum")
@@ -208,9 +207,3 @@ class _Sums:
         if self._run.leak_note:
             notes.append(f"Mind that {self._run.leak_note}.")
         return tuple(notes)
-
-
-def _placed(attribution: AttributionMap, grid: Grid) -> bool:
-    """Whether a map lies where the store does, or xrano itself has put it where it lies."""
-    carried = bool(attribution.meta.get(RESAMPLED))
-    return carried or attribution.grid.matches(grid) or attribution.on_cells

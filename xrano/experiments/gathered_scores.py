@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from xrano.experiments.score_parts import pack_rows, unpack_rows
+from xrano.experiments.score_parts import pack_rows
 from xrano.experiments.scored_pair import PairScores
 from xrano.scoring.crossed_masks import CohortMasks
 from xrano.scoring.null_table import random_weights_rows, shuffle_rows
@@ -39,11 +39,6 @@ class GatheredScores:
             packed = pack_rows(rows)
             packed["rows"] = [tuple(map(_shared, row)) for row in packed["rows"]]
             self._packed.setdefault(name, []).append(packed)
-
-    def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """The rows of a table, one at a time."""
-        for packed in self._packed.get(name, []):
-            yield from unpack_rows(packed)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of :data:`~xrano.scoring.tables.TABLES`, undefined numbers NaN."""

@@ -25,7 +25,7 @@ from xrano.experiments.scored_pair import (
 from xrano.experiments.scored_run import write_settings
 from xrano.geometry import Grid
 from xrano.map_files import find_maps, load_map, sidecar_path
-from xrano.maps import RESAMPLED, AttributionMap, in_common_world
+from xrano.maps import AttributionMap, in_common_world
 from xrano.progress import Progress, quiet
 from xrano.text_files import read_json
 from xrano.training.run import Run
@@ -142,7 +142,7 @@ def _refuse_twice(facts: Mapping[Path, Mapping[str, Any]]) -> None:
 def _loaded(paths: Iterable[Path], grid: Grid, *, resample: bool) -> Iterator[AttributionMap]:
     for path in paths:
         found = in_common_world(load_map(path))
-        if not (resample or _placed(found, grid)):
+        if not (resample or found.is_placed_on(grid)):
             raise GridMismatchError(
                 f"{path} lies on {found.grid}, the masks of {found.meta['pair_id']} on {grid}, "
                 "and its sidecar does not say how it came there. If both affines are of one "
@@ -150,9 +150,3 @@ def _loaded(paths: Iterable[Path], grid: Grid, *, resample: bool) -> Iterator[At
                 "identity affine says nothing about where the patient is"
             )
         yield found
-
-
-def _placed(attribution: AttributionMap, grid: Grid) -> bool:
-    """Whether a map lies where the masks do, or xrano itself has put it where it lies."""
-    carried = bool(attribution.meta.get(RESAMPLED))
-    return carried or attribution.grid.matches(grid) or attribution.on_cells

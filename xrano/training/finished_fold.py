@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from xrano.errors import CheckpointError
@@ -39,6 +40,19 @@ def is_finished(folder: Path) -> bool:
     try:
         return is_trained(folder) and not is_cut_off(folder / "predictions.csv")
     except (OSError, CheckpointError):
+        return False
+
+
+def is_gathered(root: Path, fold: int) -> bool:
+    """Whether the run's own table holds the predictions of a fold.
+
+    It is written after the fold's, so that a process which is stopped between the two, or another
+    one that writes at the same moment, leaves it without them.
+    """
+    try:
+        folds = pd.read_csv(root / "predictions.csv", usecols=["fold"])["fold"]
+        return bool((folds == fold).any())
+    except (OSError, ValueError):
         return False
 
 

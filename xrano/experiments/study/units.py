@@ -11,7 +11,7 @@ from xrano.errors import ConfigError
 from xrano.experiments.study.arms import Arm
 from xrano.text_files import is_cut_off
 from xrano.training.config import RunConfig
-from xrano.training.finished_fold import RUN_FILES, is_finished
+from xrano.training.finished_fold import RUN_FILES, is_finished, is_gathered
 from xrano.training.run import fold_folder
 
 
@@ -35,10 +35,12 @@ class Unit:
 
     @property
     def finished(self) -> bool:
-        """Whether the fold is trained and predicted, and the files of its run are whole."""
-        return is_finished(fold_folder(self.root, self.fold)) and all(
-            path.is_file() and not is_cut_off(path)
-            for path in (self.root / name for name in RUN_FILES)
+        """Whether the fold is trained, predicted and gathered, and the files of its run whole."""
+        files = [self.root / name for name in RUN_FILES]
+        return (
+            is_finished(fold_folder(self.root, self.fold))
+            and all(path.is_file() and not is_cut_off(path) for path in files)
+            and is_gathered(self.root, self.fold)
         )
 
 
