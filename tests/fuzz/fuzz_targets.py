@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import shutil
-import struct
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import torch
+from fuzz_binary_files import (
+    AFFINE,
+    MAT_TOKENS,
+    SHAPE,
+    mat_seed,
+    model_seed,
+    nifti_seeds,
+    organ_seeds,
+    packed_map,
+    read_images,
+    read_weight_file,
+    session_seed,
+    weight_seeds,
+)
 from fuzz_cohorts import (
     BIDS,
     BIDS_DATES,
@@ -33,7 +42,6 @@ from fuzz_cohorts import (
 from fuzz_limits import bounded
 from fuzz_mutations import mutated, mutated_nifti
 from hypothesis import strategies as st
-from safetensors.numpy import save
 
 from xrano.data.clinical import read_encoder
 from xrano.data.datasets.manifest import read_index
@@ -46,7 +54,6 @@ from xrano.data.registration.itk_transforms import read_itk_transform
 from xrano.data.splits import read_splits
 from xrano.data.store import open_store, read_prepared
 from xrano.data.tables import read_pairs, read_segmentations, read_sessions
-from xrano.data.volumes import read_labels, read_mask, read_scan
 from xrano.errors import XranoError
 from xrano.evaluation.predictions import read_predictions
 from xrano.experiments.audit.audit_files import read_audit
@@ -54,13 +61,11 @@ from xrano.experiments.explained_units import is_whole, require_whole_units
 from xrano.experiments.study.study_file import read_study
 from xrano.map_files import load_map
 from xrano.maps import in_common_world
-from xrano.models.weight_files import read_weights
-from xrano.nifti_header import header_text
 from xrano.rano import parse_rating
 from xrano.scoring.table_files import read_frame
 from xrano.target_words import targets_of
 from xrano.tasks import RESPONSE
-from xrano.training.checkpoint import load_model, load_resume
+from xrano.training.checkpoint import load_model
 from xrano.training.config_file import load_config
 from xrano.training.run import read_predictions as predictions_file
 
@@ -108,44 +113,6 @@ def corpus(name: str) -> list[Path]:
     return sorted((CORPUS / name).glob("*.bin"))
 
 
-# --- images and maps
-
-SHAPE = (3, 4, 2)
-AFFINE = np.array([[-2.0, 0.1, 0, 9], [0.1, 2.5, 0, -3], [0, 0, 3, 1], [0, 0, 0, 1]])
-
-
-@cache
-def nifti_seeds() -> tuple[bytes, ...]:
-    values = np.arange(24).reshape(SHAPE)
-    images = [nib.Nifti1Image(values.astype(kind), AFFINE) for kind in ("f4", "i2", "u1")]
-    described = nib.Nifti1Image((values > 9).astype("u1"), AFFINE)
-    described.header["descrip"] = b"some words"
-    described.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"fourteen signs"))
-    header = nib.Nifti1Header(endianness=">")
-    header.set_data_dtype(">i2")
-    turned = nib.Nifti1Image(values.astype(">i2"), AFFINE, header)
-    return tuple(image.to_bytes() for image in (*images, described, turned))
-
-
-def _nifti(content: bytes, folder: Path) -> None:
-    path = folder / ("T1.nii.gz" if content.startswith(b"\x1f\x8b") else "T1.nii")
-    path.write_bytes(content)
-    refused = []
-    for read in (
-        read_scan,
-        lambda path: read_mask(path, allow_empty=True),
-        lambda path: read_labels(path, "binary"),
-        header_text,
-    ):
-        try:
-            read(path)
-        except XranoError as error:
-            refused.append(error)
-    # An image may be a scan and no mask; what none of them takes is refused.
-    if len(refused) > 2:
-        raise refused[0]
-
-
 _SIDECAR = {
     "channels": ["all"],
     "grid": list(SHAPE),
@@ -161,17 +128,9 @@ _SIDECAR = {
 
 def _sidecar(content: bytes, folder: Path) -> None:
     (folder / "m_statmap.json").write_bytes(content)
-    (folder / "m_statmap.nii.gz").write_bytes(_packed_map())
+    (folder / "m_statmap.nii.gz").write_bytes(packed_map())
     found = in_common_world(load_map(folder / "m_statmap.nii.gz"))
     assert found.stem.count("/") == 2
-
-
-@cache
-def _packed_map() -> bytes:
-    import gzip
-
-    image = nib.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE)
-    return gzip.compress(image.to_bytes(), mtime=0)
 
 
 # --- tables
@@ -271,22 +230,6 @@ def _unit(content: bytes, folder: Path) -> None:
     require_whole_units(folder / "maps")
 
 
-_MAT_TOKENS = (b"\xff" * 4, b"\x00\x00\x00\x7f", b"\0", b"\x01\0\0\0", b"\x0c\0\0\0", b"\x14\0\0\0")
-
-
-@cache
-def mat_seed() -> bytes:
-    """ITK's binary form: level 4 of MATLAB's, a matrix of parameters and one of the centre."""
-    made = b""
-    for name, values in (
-        (b"AffineTransform_double_3_3", [1.0, 0, 0, 0, 1, 0, 0, 0, 1, 4, 5, 6]),
-        (b"fixed", [0.0, 0, 0]),
-    ):
-        made += struct.pack("<5i", 0, len(values), 1, 0, len(name) + 1) + name + b"\0"
-        made += np.array(values, "<f8").tobytes()
-    return made
-
-
 def _store(content: bytes, folder: Path) -> object:
     (folder / "statistics.json").write_text('{"pairs": {}}')
     return _file("store.json", lambda path: open_store(path.parent))(content, folder)
@@ -311,75 +254,12 @@ def _words(content: bytes, _: Path) -> None:
         raise refused[0]
 
 
-# --- weights and arrays
-
-
-@cache
-def session_seed() -> bytes:
-    details = {
-        "patient_id": "P1",
-        "session_id": "week-000",
-        "sequences": ["T1"],
-        "schemes": {"expert": "binary"},
-        "scale": {"T1": 100.0},
-        "key": "k",
-    }
-    arrays = {
-        "T1": np.ones(SHAPE, np.float16),
-        "brain": np.ones(SHAPE, np.uint8),
-        "segmentation/expert": np.zeros(SHAPE, np.uint8),
-    }
-    return save(arrays, {"xrano": json.dumps(details)})
-
-
-@cache
-def weight_seeds() -> tuple[bytes, ...]:
-    found = []
-    for old in (False, True):
-        file = io.BytesIO()
-        content = {"network": {"w": torch.ones(2)}, "optimizer": {}, "progress": {}}
-        torch.save(content, file, _use_new_zipfile_serialization=not old)
-        found.append(file.getvalue())
-    return tuple(found)
-
-
-@cache
-def model_seed() -> bytes:
-    details = {"model": "densenet_small", "sequences": ["T1"], "num_classes": 4}
-    return save({"w": np.ones(2, np.float32)}, {"xrano": json.dumps(details)})
-
-
-@cache
-def organ_seeds() -> tuple[bytes, ...]:
-    arrays = {
-        f"{part}_images": np.zeros((11, 28, 28, 28), np.uint8) for part in ("train", "val", "test")
-    }
-    for part in ("train", "val", "test"):
-        arrays[f"{part}_labels"] = np.arange(11, dtype=np.uint8)[:, None]
-    packed, single = io.BytesIO(), io.BytesIO()
-    np.savez_compressed(packed, **arrays)
-    np.save(single, np.zeros((2, 3)))
-    return packed.getvalue(), single.getvalue()
-
-
-def _weights(content: bytes, folder: Path) -> None:
-    (folder / "w.pth").write_bytes(content)
-    refused = None
-    for read in (read_weights, load_resume):
-        try:
-            read(folder / "w.pth")
-        except XranoError as error:
-            refused = error
-    if refused is not None:
-        raise refused
-
-
 def _text(*seeds: bytes) -> Callable[[], st.SearchStrategy[bytes]]:
     return lambda: mutated(seeds) | st.binary(max_size=60)
 
 
 TARGETS: Mapping[str, Target] = {
-    "nifti": Target(_nifti, lambda: mutated_nifti(nifti_seeds())),
+    "nifti": Target(read_images, lambda: mutated_nifti(nifti_seeds())),
     "sidecar": Target(_sidecar, _text(json.dumps(_SIDECAR).encode())),
     "sessions": Target(_sessions, _text(_SESSIONS)),
     "segmentations": Target(
@@ -396,7 +276,7 @@ TARGETS: Mapping[str, Target] = {
     "workbook": Target(read_book, workbooks),
     "predictions": Target(_predictions, _text(_PREDICTIONS)),
     "unit": Target(_unit, _text(_UNIT)),
-    "mat": Target(_file("t.mat", read_itk_transform), lambda: mutated([mat_seed()], _MAT_TOKENS)),
+    "mat": Target(_file("t.mat", read_itk_transform), lambda: mutated([mat_seed()], MAT_TOKENS)),
     "splits": Target(_file("splits.json", lambda path: read_splits(path, None)), _text(_SPLITS)),
     "store": Target(_store, _text(_STORE)),
     "statistics": Target(_statistics, _text(b'{"normalisation": "healthy", "pairs": {}}')),
@@ -419,7 +299,7 @@ TARGETS: Mapping[str, Target] = {
     "words": Target(
         _words, _text(b"PD", b"Post-Op/PD", b"PD-SD", b"1=necrosis;2=oedema", b"DOE^JOHN 19560312")
     ),
-    "weights": Target(_weights, lambda: mutated(weight_seeds())),
+    "weights": Target(read_weight_file, lambda: mutated(weight_seeds())),
     "model": Target(_file("m.safetensors", load_model), lambda: mutated([model_seed()])),
     "organs": Target(_file("organmnist3d.npz", read_organmnist), lambda: mutated(organ_seeds())),
 }
