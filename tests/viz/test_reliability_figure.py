@@ -43,7 +43,7 @@ def test_bins_are_where_they_say():
 def test_counts_and_errors_are_written():
     said = words(reliability_figure(BINS, title="siamese", error=0.123, error_if_calibrated=0.04))
     assert "siamese" in said
-    assert "ECE 0.12\n(0.04 if calibrated)" in said
+    assert "ECE 0.12 (0.04 if calibrated)" in said
     assert all(str(count) in said.splitlines() for count in (4, 120, 30))
     assert "ECE" not in words(reliability_figure(BINS))
 

@@ -70,13 +70,15 @@ def reliability_figure(
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white")
         left, wide = 0.155, 0.8
-        above = figure.add_axes((left, 0.325, wide, 0.6))
+        above = figure.add_axes((left, 0.325, wide, 0.57))
         below = figure.add_axes((left, 0.105, wide, 0.17))
         _draw_accuracy(above, bins)
         _draw_counts(below, bins)
         words = [error_text(error, error_if_calibrated)]
         words += [f"hollow: fewer than {FEW}"] if any(item.count < FEW for item in bins) else []
-        _write_corner(above, "\n".join(word for word in words if word))
+        # Above the diagram: no corner of it is free of bins in every network.
+        told = "; ".join(word for word in words if word)
+        figure.text(left, 0.91, told, fontsize=_SMALL, color="0.25")
         figure.text(left, 0.945, title, fontsize=_SIZE + 1, fontweight="bold")
     return figure
 
@@ -101,15 +103,15 @@ def calibration_figure(calibration: Mapping[str, Any], *, title: str = "") -> Fi
 
 
 def error_text(error: float | None, if_calibrated: float | None) -> str:
-    r"""The calibration error in words; empty without one.
+    """The calibration error in words; empty without one.
 
     Example:
         >>> error_text(0.124, 0.05)
-        'ECE 0.12\n(0.05 if calibrated)'
+        'ECE 0.12 (0.05 if calibrated)'
     """
     if error is None:
         return ""
-    beside = "" if if_calibrated is None else f"\n({if_calibrated:.2f} if calibrated)"
+    beside = "" if if_calibrated is None else f" ({if_calibrated:.2f} if calibrated)"
     return f"ECE {error:.2f}{beside}"
 
 
@@ -196,16 +198,3 @@ def _dress(ax: Axes) -> None:
     ax.set_xticks(np.linspace(0, 1, 6))
     # Both labels at one place, whatever the width of the numbers.
     ax.yaxis.set_label_coords(-0.125, 0.5)
-
-
-def _write_corner(ax: Axes, text: str) -> None:
-    # High confidence that is hardly ever right is the corner least likely to hold a bin.
-    ax.annotate(
-        text,
-        (0.98, 0.03),
-        xycoords="axes fraction",
-        horizontalalignment="right",
-        verticalalignment="bottom",
-        fontsize=_SIZE,
-        linespacing=1.2,
-    )
