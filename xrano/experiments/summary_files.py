@@ -49,19 +49,23 @@ def write_summary(table: pd.DataFrame, out: Path, *, n_resamples: int = 2000) ->
     explored = exploratory_tables(table, lesions, source=source, n_resamples=n_resamples)
     for name, frame in explored.items():
         write_table(name, frame, out)
-    write_report(out)
+    write_report(out, scores=table)
     return summary
 
 
-def write_report(out: Path) -> dict[str, Any]:
+def write_report(out: Path, *, scores: pd.DataFrame | None = None) -> dict[str, Any]:
     """Write ``report.json`` of a scoring folder from the tables in it, and return it.
 
     See :mod:`xrano.scoring.report`.
 
+    Args:
+        out: the scoring folder.
+        scores: its score table if that is at hand: by far the largest, it is not read again.
+
     Raises:
         ManifestError: if a table is broken or of an older schema.
     """
-    tables = tables_in(out)
+    tables = tables_in(out, {} if scores is None else {"scores": scores})
     facts = _facts(out / "settings.json")
     report = score_report(tables, facts, _notes(tables, facts))
     write_json(out / REPORT_FILE, report)

@@ -160,7 +160,8 @@ def _thresholds(scores: pd.DataFrame) -> list[dict[str, Any]]:
     if "threshold" not in scores:
         return []
     keys = ["fold", *_METHOD, "segmentation_source", "threshold"]
-    found = scores.loc[scores["threshold"].notna(), keys].drop_duplicates()
+    # A fold is a number in a table just made, and a word in one that was read.
+    found = scores.loc[scores["threshold"].notna(), keys].drop_duplicates().astype({"fold": str})
     return [dict(zip(keys, row, strict=True)) for row in found.itertuples(index=False)]
 
 

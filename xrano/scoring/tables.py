@@ -203,10 +203,12 @@ def read_table(name: str, folder: Path) -> pd.DataFrame:
     return frame
 
 
-def tables_in(folder: Path) -> dict[str, pd.DataFrame]:
-    """All known tables that a folder holds, by name."""
+def tables_in(
+    folder: Path, known: Mapping[str, pd.DataFrame] = MappingProxyType({})
+) -> dict[str, pd.DataFrame]:
+    """All known tables that a folder holds, by name; those given are not read."""
     there = [name for name in TABLES if (Path(folder) / f"{name}.csv").is_file()]
-    return {name: read_table(name, folder) for name in there}
+    return {name: known[name] if name in known else read_table(name, folder) for name in there}
 
 
 def _known(name: str) -> Table:
