@@ -55,7 +55,13 @@ def main() -> None:
 
 def _placement(lesion: str, maps: str, smoothness: float, seed: int, n_maps: int) -> None:
     found = placement_rejections(
-        smoothness=smoothness, n_maps=n_maps, seed=seed, lesion=lesion, maps=maps, metrics=METRICS
+        shape=(32, 30, 28),
+        smoothness=smoothness,
+        n_maps=n_maps,
+        seed=seed,
+        lesion=lesion,
+        maps=maps,
+        metrics=METRICS,
     )
     cells = (
         f"{100 * found[name].rate:.2f}{' ' if found[name].inside else '*'}".rjust(len(name))
@@ -66,7 +72,13 @@ def _placement(lesion: str, maps: str, smoothness: float, seed: int, n_maps: int
 
 def _shuffle(maps: str, patients: int, smoothness: float, seed: int, n_cohorts: int) -> None:
     found = shuffle_rejections(
-        n_patients=patients, smoothness=smoothness, n_cohorts=n_cohorts, seed=seed, maps=maps
+        n_patients=patients,
+        smoothness=smoothness,
+        n_cohorts=n_cohorts,
+        seed=seed,
+        maps=maps,
+        n_permutations=199,
+        shape=(14, 13, 12),
     )
     print(
         f"{maps:10} {patients:3d} patients, sigma {smoothness:g}, seed {seed}: "

@@ -19,6 +19,7 @@ from xrano.cli.main import main
 from xrano.cli.stopping import Terminated, sigterm_stops
 from xrano.data.store import Store
 from xrano.errors import ManifestError
+from xrano.training.run import Run
 
 Capture = pytest.CaptureFixture[str]
 
@@ -144,3 +145,39 @@ def test_training_that_was_stopped_ends_as_if_it_had_not_been(phantom_store: Sto
     for name in ("fold-0/model.safetensors", "fold-0/metrics.jsonl", "predictions.csv"):
         assert (stopped / name).read_bytes() == (untroubled / name).read_bytes(), name
     assert json.loads((fold / "fold.json").read_text())["epochs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("command", "done"),
+    [
+        (
+            ("explain", "--all", "--methods", "saliency", "--maps", "reduced"),
+            "units/*/*.json",
+        ),
+        (("score", "--methods", "saliency", "--copies", "0", "--nulls", "none"), "parts/*.json"),
+    ],
+    ids=["explain", "score"],
+)
+def test_pairs_that_were_finished_before_the_stop_are_kept(
+    command: tuple[str, ...], done: str, tiny_run: Run, tmp_path: Path
+):
+    out = tmp_path / "out"
+    words = [command[0], str(tiny_run.root), *command[1:], "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xrano.cli.main", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    while not list(out.glob(done)) and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    _, said = process.communicate()
+    assert process.returncode == 143, said
+    assert said.startswith("xrano: told to stop (SIGTERM); what is finished is kept")
+    kept = {path: path.stat().st_mtime_ns for path in out.glob(done)}
+    assert 1 <= len(kept) < len(tiny_run.predictions)
+    assert main(words) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert len(list(out.glob(done))) == len(tiny_run.predictions)

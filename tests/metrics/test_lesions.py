@@ -107,6 +107,26 @@ def test_the_tolerance_itself_belongs_whatever_the_last_bit():
     assert len(match_lesions(prior, current, unit, tolerance_mm=1.0, least_ml=0.0).lesions) == 1
 
 
+def test_what_lies_beside_the_middle_of_a_long_lesion_is_near_it():
+    # 40 voxels of 1 mm by 2 mm of tolerance: its ends are far from what lies at its middle.
+    grid = Grid((40, 5, 5), np.diag([1.0, 1.0, 1.0, 1.0]))
+    prior, current = np.zeros((2, *grid.shape), dtype=bool)
+    prior[:, 0, 0] = current[20, 2, 0] = True
+    for one, other in ((prior, current), (current, prior)):
+        assert len(match_lesions(one, other, grid, tolerance_mm=2.0, least_ml=0.0).lesions) == 1
+        assert len(match_lesions(one, other, grid, tolerance_mm=1.9, least_ml=0.0).lesions) == 2
+
+
+def test_a_lesion_of_the_least_volume_counts_whatever_the_last_bit():
+    # Three voxels of 0.32 ml are 0.9599999999999999.
+    grid = Grid((4, 1, 1), np.diag([4.0, 8.0, 10.0, 1.0]))
+    mask = np.zeros(grid.shape, dtype=bool)
+    mask[:3] = True
+    assert 3 * grid.voxel_ml < 0.96
+    for least, kept in ((0.96, 1), (0.9601, 0)):
+        assert len(match_lesions(mask, mask, grid, least_ml=least).lesions) == kept
+
+
 def test_two_millimetres_and_a_tenth_of_a_millilitre_unless_told():
     # Voxels of 0.05 ml, 2 mm and 2.1 mm apart.
     for step, linked in ((2.0, True), (2.1, False)):

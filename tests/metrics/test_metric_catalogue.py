@@ -17,6 +17,7 @@ from xrano.metrics.catalogue import (
     METRICS,
     PLACE_METRICS,
     OverlapStatus,
+    check_metrics,
     score_map_alone,
     score_ranked,
 )
@@ -202,11 +203,31 @@ def test_entropy_gini_and_outside_mass_equal_their_definitions(seed):
     assert found["outside_brain_mass"].value == pytest.approx(outside, abs=1e-12)
 
 
+def test_no_names_are_the_metrics_scored_by_default():
+    assert check_metrics(None) == tuple(METRICS)
+    assert check_metrics(["auroc"]) == ("auroc",)
+
+
+def test_the_top_is_a_twentieth_of_the_brain_unless_told():
+    brain = np.ones((10, 10, 1), dtype=bool)
+    mask = np.zeros_like(brain)
+    mask[0] = True
+    # The five strongest lie in the mask, the next five do not.
+    strongest = np.concatenate(
+        [np.arange(100, 95, -1), np.arange(90, 85, -1), np.arange(95, 90, -1)]
+    )
+    attribution = np.concatenate([strongest, np.arange(85, 0, -1)]).reshape(brain.shape)
+    found = score_overlap(attribution.astype(float), mask, domain=brain)
+    assert found["top_k_intersection"].value == 1.0
+
+
 def test_as_much_outside_as_inside_is_a_half():
-    half = np.where(DOMAIN, 1 / DOMAIN.sum(), 1 / (~DOMAIN).sum())
+    # One voxel of 1 within and one without: equal to the last bit.
+    half = np.zeros(DOMAIN.shape)
+    half[tuple(np.argwhere(DOMAIN)[0])] = half[tuple(np.argwhere(~DOMAIN)[0])] = 1.0
     found = score_map_alone(rank_map(half, DOMAIN))["outside_brain_mass"]
     assert found.status == "ok"
-    assert found.value == pytest.approx(0.5)
+    assert found.value == 0.5
 
 
 def test_entropy_of_one_and_of_two_voxels_and_of_any_number_alike():

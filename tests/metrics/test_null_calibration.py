@@ -18,6 +18,7 @@ from xrano.metrics.null_calibration import (
 )
 
 BAND = {"coverage": 0.999}
+SHAPE = (9, 8, 7)
 
 
 @pytest.mark.parametrize("maps", ["stationary", "central"])
@@ -61,14 +62,12 @@ def test_the_band_is_that_of_the_binomial():
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UnknownNameError, match="^unknown lesion 'middle'.*central, edge, random"):
-        placement_rejections(smoothness=1.0, n_maps=1, seed=0, lesion="middle")
+        placement_rejections(shape=SHAPE, smoothness=1.0, n_maps=1, seed=0, lesion="middle")
     with pytest.raises(UnknownNameError, match="^unknown maps 'edge'.*central, stationary"):
-        placement_rejections(smoothness=1.0, n_maps=1, seed=0, maps="edge")
+        placement_rejections(shape=SHAPE, smoothness=1.0, n_maps=1, seed=0, maps="edge")
 
 
 # -- what is drawn -------------------------------------------------------------------------------
-
-SHAPE = (9, 8, 7)
 
 
 def radius_of(voxel):
@@ -86,9 +85,9 @@ def test_the_brain_is_the_ellipsoid_that_touches_the_faces():
 
 def test_maps_are_smoothed_noise_without_a_sign_and_fade_if_asked():
     noise = np.random.default_rng(3).normal(size=SHAPE)
-    white = random_map(np.random.default_rng(3), SHAPE, 0.0)
+    white = random_map(np.random.default_rng(3), SHAPE, 0.0, "stationary")
     np.testing.assert_array_equal(white, abs(noise))
-    smooth = random_map(np.random.default_rng(3), SHAPE, 1.5)
+    smooth = random_map(np.random.default_rng(3), SHAPE, 1.5, "stationary")
     expected = abs(ndimage.gaussian_filter(noise, 1.5, mode="wrap"))
     np.testing.assert_array_equal(smooth, expected)
     central = random_map(np.random.default_rng(3), SHAPE, 1.5, "central")
@@ -152,6 +151,12 @@ def test_a_cohort_shares_a_patients_place_and_half_of_its_map():
 
 def test_each_cohort_of_the_shuffle_null_is_a_test():
     found = null_calibration.shuffle_rejections(
-        n_patients=5, smoothness=1.0, n_cohorts=3, seed=0, shape=SHAPE, n_permutations=39
+        n_patients=5,
+        smoothness=1.0,
+        n_cohorts=3,
+        seed=0,
+        maps="stationary",
+        shape=SHAPE,
+        n_permutations=39,
     )
     assert found.n == 3

@@ -208,6 +208,18 @@ def test_transforms_are_in_single_precision_unless_asked_for_more():
         assert np.finfo(dtype).eps < brain.rounding < 100 * np.finfo(dtype).eps * 100
 
 
+def test_the_pointing_game_without_a_tolerance_forgives_no_part_of_a_millimetre():
+    grid = Grid((9, 1, 1), np.diag([0.4, 0.4, 0.4, 1]))
+    mask = np.zeros(grid.shape, dtype=bool)
+    mask[0] = True
+    attribution = np.zeros(grid.shape)
+    attribution[4] = 1.0
+    map_ = placed(attribution, np.ones_like(mask))
+    found = map_.scores(Placements(mask, map_.brain, grid), ["pointing_game", "pointing_game_5mm"])
+    assert found["pointing_game"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert found["pointing_game_5mm"].tolist() == [1] * 9
+
+
 def test_a_tolerance_reaches_beyond_the_edge_of_the_grid():
     # At the edge of the grid the grown mask is cut off; moved inwards it must be whole again.
     grid = Grid((9, 1, 1), np.diag([5.0, 5, 5, 1]))

@@ -63,7 +63,7 @@ class Rejections:
 
 def placement_rejections(
     *,
-    shape: Shape3 = (32, 30, 28),
+    shape: Shape3,
     smoothness: float,
     n_maps: int,
     seed: int,
@@ -122,9 +122,9 @@ def shuffle_rejections(
     smoothness: float,
     n_cohorts: int,
     seed: int,
-    maps: str = "stationary",
-    n_permutations: int = 199,
-    shape: Shape3 = (14, 13, 12),
+    maps: str,
+    n_permutations: int,
+    shape: Shape3,
     coverage: float = 0.95,
 ) -> Rejections:
     """Rejections of the shuffle null over cohorts whose maps know nothing of the masks.
@@ -157,13 +157,10 @@ def rejections(ps: Iterable[float], *, coverage: float = 0.95) -> Rejections:
     return Rejections(int(found.size), rejected, float(low) / found.size, float(high) / found.size)
 
 
-def random_map(
-    rng: np.random.Generator, shape: Shape3, smoothness: float, maps: str = "stationary"
-) -> Volume:
+def random_map(rng: np.random.Generator, shape: Shape3, smoothness: float, maps: str) -> Volume:
     """(i, j, k) absolute smoothed Gaussian noise; ``central`` maps fade outwards."""
     noise = rng.normal(size=shape)
-    field = ndimage.gaussian_filter(noise, smoothness, mode="wrap") if smoothness else noise
-    relevance = np.abs(field)
+    relevance = np.abs(ndimage.gaussian_filter(noise, smoothness, mode="wrap"))
     return relevance * np.exp(-2.0 * _radius(shape) ** 2) if maps == "central" else relevance
 
 
