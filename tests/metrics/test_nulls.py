@@ -10,7 +10,7 @@ from scipy.stats import percentileofscore
 
 from xrano.errors import ConfigError
 from xrano.metrics.multiplicity import benjamini_hochberg, max_statistic
-from xrano.metrics.nulls import LEAST_FOR_P, against_null, undefined_null
+from xrano.metrics.nulls import LEAST_FOR_P, against_null, raised, undefined_null
 from xrano.metrics.records import OverlapStatus
 
 
@@ -85,6 +85,12 @@ def test_ties_within_the_tolerance_are_ties():
     assert against_null(1.0, values, null="shuffle", tolerance=1e-6).percentile == 50.0
     assert math.isnan(against_null(1.0, values, null="shuffle", tolerance=1e-6).z)
     assert against_null(1.0, values, null="shuffle").percentile == 0.0
+
+
+def test_a_row_without_a_finite_value_is_left_as_it_is():
+    rows = np.array([[-math.inf, 2.0, 1.0], [-math.inf, -math.inf, math.nan]])
+    expected = np.array([[1.0, 2.0, 1.0], [-math.inf, -math.inf, math.nan]])
+    np.testing.assert_array_equal(raised(rows), expected)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -213,10 +213,10 @@ def test_the_pointing_game_without_a_tolerance_forgives_no_part_of_a_millimetre(
     mask = np.zeros(grid.shape, dtype=bool)
     mask[0] = True
     attribution = np.zeros(grid.shape)
-    attribution[4] = 1.0
+    attribution[[4, 8]] = 1.0
     map_ = placed(attribution, np.ones_like(mask))
     found = map_.scores(Placements(mask, map_.brain, grid), ["pointing_game", "pointing_game_5mm"])
-    assert found["pointing_game"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert found["pointing_game"].tolist() == [0, 0, 0, 0, 0.5, 0, 0, 0, 0.5]
     assert found["pointing_game_5mm"].tolist() == [1] * 9
 
 

@@ -31,7 +31,15 @@ def sheared():
     return affine
 
 
-GRIDS = [Grid(SHAPE, np.diag([2.0, 3, 5, 1])), Grid(SHAPE, turned()), Grid(SHAPE, sheared())]
+def sheared_back():
+    affine = turned()
+    affine[:3, 2] -= affine[:3, 0] * 0.6
+    return affine
+
+
+AFFINES = (np.diag([2.0, 3, 5, 1]), turned(), sheared(), sheared_back())
+GRIDS = [Grid(SHAPE, affine) for affine in AFFINES]
+GRID_NAMES = ["straight", "turned", "sheared", "sheared back"]
 
 
 def case(seed):
@@ -53,7 +61,7 @@ def brute_distance(grid, index, mask):
     return min(np.linalg.norm(world(grid, index) - point) for point in points)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=["straight", "turned", "sheared"])
+@pytest.mark.parametrize("grid", GRIDS, ids=GRID_NAMES)
 @pytest.mark.parametrize("seed", range(4))
 def test_all_distances_equal_brute_force(grid, seed):
     attribution, mask, domain = case(seed)
@@ -77,7 +85,7 @@ def test_all_distances_equal_brute_force(grid, seed):
     assert score.chance == pytest.approx(np.linalg.norm(brain - middle), abs=1e-9)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=["straight", "turned", "sheared"])
+@pytest.mark.parametrize("grid", GRIDS, ids=GRID_NAMES)
 @pytest.mark.parametrize("tolerance", [0.0, 2.0, 4.5, 11.0])
 def test_a_grown_mask_is_every_voxel_within_the_distance(grid, tolerance):
     _, mask, domain = case(1)
@@ -88,7 +96,7 @@ def test_a_grown_mask_is_every_voxel_within_the_distance(grid, tolerance):
     np.testing.assert_array_equal(place.dilated(tolerance), expected)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=["straight", "turned", "sheared"])
+@pytest.mark.parametrize("grid", GRIDS, ids=GRID_NAMES)
 def test_a_kernel_grows_beyond_its_box_in_every_direction(grid):
     kernel, start = dilated_kernel(np.ones((1, 1, 1), dtype=bool), grid, 7.0)
     offsets = np.argwhere(kernel) + start
@@ -152,7 +160,7 @@ def test_of_many_voxels_evenly_spaced_ones_are_asked_from_the_first_to_the_last(
     assert place.distances(np.arange(5)).tolist() == [0, 2, 4, 6, 8]
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=["straight", "turned", "sheared"])
+@pytest.mark.parametrize("grid", GRIDS, ids=GRID_NAMES)
 def test_a_kernel_that_is_not_to_grow_keeps_its_box(grid):
     kernel = case(1)[1][1:3, 2:4, 1:3]
     grown, start = dilated_kernel(kernel, grid, 0.0)

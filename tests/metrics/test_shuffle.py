@@ -191,6 +191,25 @@ def test_a_patient_without_a_score_has_no_part_in_the_mean():
     assert observed == pytest.approx(by_hand(scores, None, range(n)), abs=1e-12)
 
 
+def test_one_patient_with_a_score_is_its_own_mean():
+    n = len(PATIENTS)
+    scores = np.full((n, n), np.nan)
+    scores[3] = 7.0
+    observed, values = shuffle_statistics(scores, drawn(20))
+    assert observed == 7.0
+    np.testing.assert_array_equal(values, np.full(20, 7.0))
+
+
+def test_a_block_of_all_patients_is_none_and_ten_are_one_unless_told():
+    everyone = len(set(PATIENTS))
+    np.testing.assert_array_equal(drawn(20, block=everyone).masks, drawn(20, block=None).masks)
+    many = [f"{number:02d}" for number in range(25)]
+    mask_sizes = np.arange(1, 26)
+    by_default = shuffle_assignments(many, mask_sizes, n_permutations=20, seed=0)
+    tens = shuffle_assignments(many, mask_sizes, n_permutations=20, seed=0, block=10)
+    np.testing.assert_array_equal(by_default.masks, tens.masks)
+
+
 def test_the_same_seed_gives_the_same_and_no_other_state_is_touched():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     np.testing.assert_array_equal(drawn(20).masks, drawn(20).masks)

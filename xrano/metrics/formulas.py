@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xrano.errors import ConfigError
 from xrano.metrics.places import ROUNDING_MM, MaskPlace
@@ -78,12 +77,7 @@ def top_dice_chance(seen: RankedMask, fraction: float = TOP_FRACTION) -> float:
 
 
 def _hit(seen: RankedMask, tolerance_mm: float) -> float:
-    return float((_peak_distances(seen) <= tolerance_mm + ROUNDING_MM).mean())
-
-
-def _peak_distances(seen: RankedMask) -> NDArray[np.float64]:
-    place_of(seen)
-    return seen.peak_distances
+    return float((seen.peak_distances <= tolerance_mm + ROUNDING_MM).mean())
 
 
 def hit_5mm(seen: RankedMask) -> float:
@@ -108,7 +102,7 @@ def hit_chance_10mm(seen: RankedMask) -> float:
 
 def peak_distance(seen: RankedMask) -> float:
     """Millimetres from the peak to the mask, the mean over equal maxima."""
-    return float(_peak_distances(seen).mean())
+    return float(seen.peak_distances.mean())
 
 
 def peak_distance_chance(seen: RankedMask) -> float:
