@@ -174,6 +174,16 @@ def test_a_mask_that_fits_in_one_place_has_no_p():
     assert math.isnan(mass.z)
 
 
+def test_an_empty_mask_can_be_nowhere():
+    _, mask, domain = case(0)
+    brain = BrainBox(domain)
+    places = Placements(np.zeros_like(mask), brain, GRID)
+    assert (places.m, places.n_valid, places.home) == (0, 0, (0, 0, 0))
+    assert not places.kernel.any()
+    assert places.valid.shape == brain.inside.shape
+    assert not places.valid.any()
+
+
 def test_the_inputs_are_left_as_they_were():
     arrays = case(6)
     copies = [array.copy() for array in arrays]

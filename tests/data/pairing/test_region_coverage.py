@@ -29,12 +29,14 @@ def _volumes(**patients: tuple[float | None, float | None]) -> pd.DataFrame:
 PAIRS = pd.DataFrame(
     [
         *(_pair("gone", "CR"), _pair("never", "CR"), _pair("left", "CR"), _pair("cut", "CR", True)),
+        _pair("absent", "CR"),
         *(_pair("more", "PD"), _pair("back", "PD"), _pair("unknown", "PD"), _pair("same", "SD")),
     ]
 )
 VOLUMES = _volumes(
     gone=(0.5, 0.0),
     never=(0.0, 0.0),
+    absent=(0.0, 0.0),
     left=(3.0, 0.2),
     cut=(9.0, 0.0),
     more=(2.0, 5.0),
@@ -47,12 +49,12 @@ VOLUMES = _volumes(
 def test_counts_by_hand() -> None:
     found = region_coverage(PAIRS, VOLUMES).set_index(["region", "response"])
     columns = ["pairs", "prior", "current", "vanished", "shrunk", "grown"]
-    assert found.loc[("enhancing", "CR"), columns].tolist() == [3, 2, 1, 1, 1, 0]
+    assert found.loc[("enhancing", "CR"), columns].tolist() == [4, 2, 1, 1, 1, 0]
     assert found.loc[("enhancing", "PD"), columns].tolist() == [2, 1, 2, 0, 0, 2]
     assert found.loc[("enhancing", "SD"), columns].tolist() == [1, 1, 1, 0, 0, 0]
     assert found.loc[("enhancing", "PR"), columns].tolist() == [0, 0, 0, 0, 0, 0]
     # one millilitre of necrosis everywhere: the core never vanishes
-    assert found.loc[("core", "CR"), columns].tolist() == [3, 3, 3, 0, 2, 0]
+    assert found.loc[("core", "CR"), columns].tolist() == [4, 4, 4, 0, 2, 0]
     assert "whole" not in found.index.get_level_values("region")
 
 
@@ -69,4 +71,4 @@ def test_the_source_with_most_sessions_speaks() -> None:
 def test_a_region_that_nobody_measured_has_no_row_and_stops_no_other() -> None:
     found = region_coverage(PAIRS, VOLUMES[VOLUMES["region"] == "core"].assign(region="whole"))
     assert set(found["region"]) == {"whole"}
-    assert found["pairs"].sum() == 6
+    assert found["pairs"].sum() == 7
