@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "fuzz"))
 
 from fuzz_targets import CORPUS, TARGETS, attempt, corpus
 
+ROOT = Path(__file__).parent.parent
 ROUND = 100
 """Inputs between two looks at the clock."""
 
@@ -121,8 +124,13 @@ def _place(error: BaseException) -> str:
     return found
 
 
-def _guided(name: str, seconds: float) -> str:
-    """Let atheris guide noise in a process of its own; its last line."""
+def guided(name: str, seconds: float) -> Counts:
+    """Let atheris, in a process of its own, change the corpus guided by the code that is reached.
+
+    Args:
+        name: of the reader.
+        seconds: how long.
+    """
     code = (
         "import sys, atheris\n"
         f"sys.path.insert(0, {str(CORPUS.parent)!r})\n"
@@ -131,14 +139,26 @@ def _guided(name: str, seconds: float) -> str:
         f"atheris.Setup(sys.argv, lambda content: attempt({name!r}, content))\n"
         "atheris.Fuzz()\n"
     )
-    folder = CORPUS / name
-    # A new folder first, since libFuzzer writes what it finds there.
-    command = [sys.executable, "-c", code, f"-max_total_time={int(seconds)}", "-rss_limit_mb=6000"]
-    command += [str(folder)] if folder.is_dir() else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (
-        f"{'FAILED' if done.returncode else 'no failure'}: {done.stderr.strip().splitlines()[-1]}"
-    )
+    counts = Counts()
+    with tempfile.TemporaryDirectory() as folder:
+        # libFuzzer writes into the first folder whatever reaches something new, and reads them all.
+        new, crashes = Path(folder, "new"), Path(folder, "crashes")
+        new.mkdir()
+        crashes.mkdir()
+        command = [sys.executable, "-c", code, f"-max_total_time={max(1, int(seconds))}"]
+        command += ["-rss_limit_mb=6000", "-timeout=20", f"-artifact_prefix={crashes}/", str(new)]
+        command += [str(CORPUS / name)] if (CORPUS / name).is_dir() else []
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
+        )
+        runs = re.findall(r"^(?:Done |#)(\d+)", done.stderr, re.MULTILINE)
+        counts.accepted = int(runs[-1]) if runs else 0
+        if done.returncode:
+            told = re.search(r"Uncaught Python exception: ===\n(.*(?:\n.*){0,12})", done.stderr)
+            kept = [path.read_bytes() for path in crashes.iterdir()]
+            cause = told.group(1) if told else done.stderr.strip()[-300:]
+            counts.failures[f"atheris: {cause}"] = kept[0] if kept else b""
+    return counts
 
 
 def main() -> int:
@@ -154,26 +174,27 @@ def main() -> int:
     has_atheris = find_spec("atheris") is not None
     each = arguments.seconds / len(arguments.readers)
     print(f"Hypothesis{' and atheris' if has_atheris else ' (atheris is not installed)'}")
-    print(f"{'reader':14}{'inputs':>8}{'accepted':>10}{'refused':>9}{'failures':>10}{'kept':>6}")
+    print(
+        f"{'reader':14}{'inputs':>8}{'accepted':>10}{'refused':>9}{'guided':>8}{'failures':>10}"
+        f"{'kept':>6}"
+    )
     failed = total = 0
     for name in arguments.readers:
         counts = fuzz(name, each * (2 / 3 if has_atheris else 1), arguments.seed)
-        total, failed = total + counts.inputs, failed + len(counts.failures)
+        led = guided(name, each / 3) if has_atheris else Counts()
+        failures = {**counts.failures, **led.failures}
+        total, failed = total + counts.inputs + led.inputs, failed + len(failures)
         print(
-            f"{name:14}{counts.inputs:8}{counts.accepted:10}{counts.refused:9}"
-            f"{len(counts.failures):10}{len(corpus(name)):6}",
+            f"{name:14}{counts.inputs:8}{counts.accepted:10}{counts.refused:9}{led.accepted:8}"
+            f"{len(failures):10}{len(corpus(name)):6}",
             flush=True,
         )
-        for cause, content in counts.failures.items():
+        for cause, content in failures.items():
             print(f"  {cause}\n    {content[:200]!r}")
             if arguments.keep:
                 path = CORPUS / name / f"found-{hashlib.sha256(content).hexdigest()[:10]}.bin"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-        if has_atheris:
-            told = _guided(name, each / 3)
-            failed += told.startswith("FAILED")
-            print(f"  atheris: {told}")
     print(f"{total} inputs, {failed} failures")
     return 1 if failed else 0
 

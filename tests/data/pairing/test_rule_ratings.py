@@ -125,6 +125,8 @@ class TestRule:
         with pytest.raises(ManifestError, match=r"several segmentations \(a, b, c, d, e\)"):
             rate_by_rule(course, volumes)
         assert _ratings(course, volumes, source="b") == ["", "PD"]
+        with pytest.raises(ManifestError, match=r"several segmentations \(a, b\)"):
+            rate_by_rule(course, volumes[volumes["source"].isin(["a", "b"])])
         with pytest.raises(ManifestError, match="no volumes of 'f'; found: a, b, c"):
             rate_by_rule(course, volumes, source="f")
 
