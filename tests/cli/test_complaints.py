@@ -48,7 +48,11 @@ def said(error: BaseException, capsys: Capture, monkeypatch, *more: str) -> tupl
         (MemoryError("Unable to allocate 9 GiB"), 1, ("out of memory", "9 GiB", "--jobs")),
         (RuntimeError("CUDA out of memory"), 1, ("out of memory", "smaller batch")),
         (BrokenProcessPool("terminated abruptly"), 1, ("worker process was killed", "--jobs")),
-        (FileNotFoundError(2, "No such file or directory", "a.csv"), 1, ("a.csv: No such file",)),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.csv"),
+            1,
+            ("a.csv: No such file", "name another place"),
+        ),
         (PermissionError(13, "Permission denied", "/x/y"), 1, ("/x/y may not be", "rights")),
         (OSError(errno.EROFS, "Read-only file system", "/x"), 1, ("/x may not be", "Read-only")),
         (OSError(5, "Input/output error"), 1, ("Input/output error",)),

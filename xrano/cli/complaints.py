@@ -130,6 +130,8 @@ def _of_files(error: BaseException, place: Path | None) -> str:
             f"{path} may not be read or written ({words}): mend its rights, or name a folder of "
             "your own"
         )
+    if isinstance(error, FileNotFoundError) and named:
+        return f"{path}: {words}: look at its spelling; if it was to be made, name another place"
     return f"{path}: {words}" if named else str(error)
 
 
