@@ -106,7 +106,7 @@ def test_precision_and_device_are_named_in_the_sidecar(tiny_run, tmp_path):
     for single, rough in maps.values():
         assert not np.array_equal(single, rough)
         inside = single != 0
-        assert spearmanr(single[inside], rough[inside]).statistic >= 0.99
+        assert spearmanr(single[inside], rough[inside]).statistic >= 0.98
 
 
 def test_memory_is_written_with_its_unit():

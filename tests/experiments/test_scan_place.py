@@ -63,7 +63,9 @@ def test_the_file_lies_exactly_where_the_scan_does(pair, place: ScanPlace, tmp_p
     saved, scan = nib.load(save_on_scan(hot_at(pair, LEFT), place, tmp_path)), nib.load(place.path)
     assert saved.shape == scan.shape
     np.testing.assert_array_equal(saved.affine, scan.affine)
-    np.testing.assert_allclose(saved.get_qform(), scan.affine, atol=1e-4)
+    # A header keeps three of a quaternion's four numbers in single precision: about half a turn
+    # away from the axes the fourth is known to 2e-4 alone.
+    np.testing.assert_allclose(saved.get_qform(), scan.affine, atol=2e-3)
     assert int(saved.header["sform_code"]) == 1
     assert int(saved.header["qform_code"]) == 3
 

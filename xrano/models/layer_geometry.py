@@ -75,6 +75,7 @@ def feature_grid(model: nn.Module, layer: str, channels: int, grid: Grid) -> Gri
     if not captured:
         raise ModelError(f"layer {layer!r} is not reached on the way from input to logits")
     shape, geometry = captured[-1]
+    _check_not_empty(shape, layer, inputs)
     if len(shape) != 5 or geometry is None:
         raise ModelError(
             f"the output of layer {layer!r} has shape {shape} and cannot be placed in the scan: "
@@ -84,6 +85,15 @@ def feature_grid(model: nn.Module, layer: str, channels: int, grid: Grid) -> Gri
     to_input = np.diag([*geometry.stride, 1.0])
     to_input[:3, 3] = geometry.offset
     return Grid((shape[2], shape[3], shape[4]), grid.affine @ to_input)
+
+
+def _check_not_empty(shape: tuple[int, ...], layer: str, inputs: Tensor) -> None:
+    # Of an input smaller than a kernel some versions of torch make an empty output.
+    if 0 in shape:
+        raise ModelError(
+            f"the network does not run on an input of shape {tuple(inputs.shape)}: the output of "
+            f"layer {layer!r} has shape {shape}"
+        )
 
 
 class _GeometryTracer(TorchFunctionMode):
