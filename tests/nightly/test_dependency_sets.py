@@ -11,7 +11,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from benchmarks.dependency_sets import BOUNDED, OWN_EXTRAS, ROOT, _attempt, lowest_pins
+from benchmarks.dependency_sets import (
+    BOUNDED,
+    OF_ONE_VERSION,
+    OWN_EXTRAS,
+    ROOT,
+    _attempt,
+    lowest_pins,
+)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEVELOPERS = {"docs", "test", "dev"}
@@ -46,6 +53,11 @@ def test_every_extra_of_users_is_pinned():
     for pin, bound in zip(pinned, named, strict=True):
         (lowest,) = [one.version for one in bound.specifier if one.operator == ">="]
         assert Version(lowest) in pin.specifier
+
+
+def test_the_test_that_is_left_out_is_there():
+    file, _, name = OF_ONE_VERSION[-1].partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_a_bounded_run_takes_each_test_once_and_doctests(tmp_path: Path):
