@@ -61,7 +61,7 @@ def size(root: Path, patients: int | None = None) -> list[str]:
 
 def full(root: Path, patients: int | None = None, spacing_mm: float = 1.0) -> list[str]:
     """Some sessions at 1 mm, and what that makes for all; what was missed, in words."""
-    cohort = Cohort(root / "full", patients or 22, spacing_mm, visits=(1, 1))
+    cohort = Cohort(root / "full", patients or 25, spacing_mm, visits=(1, 1))
     steps = cohort.make()
     parts = [f"{one}/{CORES}" for one in range(1, CORES + 1)]
     steps["explain"] = together(side_by_side(*map(cohort.explain, parts)))
