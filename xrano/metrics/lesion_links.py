@@ -24,8 +24,6 @@ def linked_groups(links: NDArray[np.intp], n_prior: int, n_current: int) -> NDAr
     n = n_prior + n_current
     rows, columns = links[:, 0] - 1, links[:, 1] - 1 + n_prior
     graph = sparse.coo_array((np.ones(len(links)), (rows, columns)), shape=(n, n))
-    if n == 0:
-        return np.zeros(0, dtype=np.intp)
     _, group_of = connected_components(graph, directed=False)
     return np.asarray(group_of, dtype=np.intp)
 
