@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from unmeasured import unmeasured
 
 from xrano.cli.main import main
 from xrano.data.store import open_store
@@ -184,6 +185,7 @@ def test_a_full_disk_is_told_in_one_line(small_index: Path, tmp_path: Path):
         [sys.executable, "-m", "xrano.cli.main", *line],
         capture_output=True,
         text=True,
+        env=unmeasured(),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
     )
     assert done.returncode == 1

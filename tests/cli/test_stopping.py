@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from unmeasured import unmeasured
 
 from xrano.cli import check_command
 from xrano.cli.main import main
@@ -106,11 +107,9 @@ def test_an_error_that_came_before_keeps_its_status(capsys: Capture, monkeypatch
 
 def said_when_stopped(words: list[str], out: Path, done: str) -> str:
     """What a command says that gets SIGTERM once a file is there; it must end with 143."""
-    # coverage's tracer holds a lock now and then, which an exception out of a signal leaves locked.
-    kept = {name: of for name, of in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
     process = subprocess.Popen(
         [sys.executable, "-m", "xrano.cli.main", *words],
-        env={**kept, "OMP_NUM_THREADS": "1"},
+        env=unmeasured(OMP_NUM_THREADS="1"),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from unmeasured import unmeasured
 
 from benchmarks.fault_comparison import digests
 from benchmarks.fault_kills import kill_again_and_again
@@ -262,6 +263,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_rest_is_made_later(
         command,
         capture_output=True,
         text=True,
+        env=unmeasured(),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert done.returncode == 1
