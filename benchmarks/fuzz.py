@@ -191,7 +191,8 @@ def main() -> int:
         )
         for cause, content in failures.items():
             print(f"  {cause}\n    {content[:200]!r}")
-            if arguments.keep:
+            # Without an input it was atheris itself that did not run.
+            if arguments.keep and content:
                 path = CORPUS / name / f"found-{hashlib.sha256(content).hexdigest()[:10]}.bin"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
